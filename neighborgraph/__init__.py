@@ -1,0 +1,1 @@
+"""Graph neural networks as neighborhood aggregation, over fused sparse kernels."""
