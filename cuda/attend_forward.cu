@@ -1,0 +1,76 @@
+// attend: out_i = sum_j p_ij v_j with p_i = softmax_j(scale * q_i . k_j), one warp per work item.
+#include "common/lanes.cuh"
+#include "common/softmax_state.cuh"
+
+// q, out [n, H, D]; k, v [m, H, D]; lse [n, H], natural logarithm.
+// partial_out [slots, H, D] and partial_state [slots, H, 2] (top, total) are for cut rows.
+template <class T, int VEC, int LANES, int VECTORS>
+__global__ void __launch_bounds__(128)
+attend_forward(const int* item_row, const long long* item_ptr, const int* item_slot,
+               const int* idx, const T* q, const T* k, const T* v, T* out, acc_t<T>* lse,
+               acc_t<T>* partial_out, acc_t<T>* partial_state, long long items, long long parts,
+               long long heads_per_warp, long long heads, long long width, double scale) {
+    using A = acc_t<T>;
+    using L = Lanes<T, VEC, LANES, VECTORS>;
+    constexpr int U = L::UNROLL;
+    Warp warp(parts);
+    if (warp.item >= items) return;
+    Item item = load_item(item_row, item_ptr, item_slot, warp.item);
+    L lanes = L::over_heads(warp, heads_per_warp, heads, width);
+
+    A query[L::CHANNELS], mixed[L::CHANNELS] = {};
+    lanes.load(query, q, item.row, A(scale) * log2_e<A>);
+    SoftmaxState<A> state;
+    for (long long e = item.begin + lanes.slot; e - lanes.slot < item.end; e += U * lanes.slots) {
+        Vector<T, VEC> key[U][VECTORS], value[U][VECTORS];
+        A score[U], top = -infinity<A>();
+        int col[U];
+#pragma unroll
+        for (int u = 0; u < U; ++u) {
+            long long edge = e + u * lanes.slots;
+            col[u] = edge < item.end ? idx[edge] : -1;
+        }
+#pragma unroll
+        for (int u = 0; u < U; ++u) {
+            lanes.load(key[u], k, col[u]);
+            lanes.load(value[u], v, col[u]);
+        }
+#pragma unroll
+        for (int u = 0; u < U; ++u) {
+            A dot = lanes.dot(query, key[u]);
+            score[u] = col[u] < 0 ? -infinity<A>() : dot;
+            top = larger(top, score[u]);
+        }
+        A factor = state.raise(top);
+#pragma unroll
+        for (int c = 0; c < L::CHANNELS; ++c) mixed[c] *= factor;
+#pragma unroll
+        for (int u = 0; u < U; ++u) {
+            A share = share_of(score[u], state.top);
+            state.total += share;
+            if (score[u] == -infinity<A>()) continue;  // a masked value may be NaN: not even times 0
+#pragma unroll
+            for (int c = 0; c < L::CHANNELS; ++c) mixed[c] += share * value[u][c / VEC][c % VEC];
+        }
+    }
+
+    for (int step = lanes.lanes_per_slot(); step < WARP; step *= 2) {
+        A other_top = __shfl_xor_sync(ALL_LANES, state.top, step);
+        A other_total = __shfl_xor_sync(ALL_LANES, state.total, step);
+        A factor = state.raise(other_top), other_factor = share_of(other_top, state.top);
+        state.total += other_factor * other_total;
+#pragma unroll
+        for (int c = 0; c < L::CHANNELS; ++c)
+            mixed[c] = factor * mixed[c] +
+                       other_factor * __shfl_xor_sync(ALL_LANES, mixed[c], step);
+    }
+    if (lanes.slot != 0 || !lanes.has_head()) return;
+    if (item.slot < 0) {
+        lanes.store(out, item.row, mixed, state.inverse_total());
+        if (lanes.lane == 0) lse[item.row * heads + lanes.head] = state.log_sum_exp();
+    } else {
+        lanes.store_partial(partial_out, item.slot, mixed);
+        A* to = partial_state + 2 * (item.slot * heads + lanes.head);
+        if (lanes.lane == 0) to[0] = state.top, to[1] = state.total;
+    }
+}

@@ -1,0 +1,158 @@
+"""attend on the CPU: numba loops over rows, everything kept in float32 or float64.
+
+16-bit features are widened once per call, node by node, never edge by edge. A chunk of rows needs
+scratch memory for the scores of its longest row only.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neighborgraph.jit.numba_kernel import numba_kernel, run_rows
+from neighborgraph.ops.arrays import wide
+from neighborgraph.ops.registration import accumulation_dtype, as_rows
+
+MASKED = -1
+"""Stands in for the share of an edge whose score is -inf: its value, even NaN, is not read."""
+
+
+def attend(csr, q, k, v, scale) -> tuple[Tensor, Tensor]:
+    """Output [n, H, D] and natural log-sum-exp [n, H]."""
+    rows = as_rows(csr)
+    out = q.new_zeros(q.shape, dtype=accumulation_dtype(q.dtype))
+    lse = torch.full_like(out[..., 0], -torch.inf, memory_format=torch.contiguous_format)
+    factor = out.numpy().dtype.type(scale)
+    structure = rows.ptr.numpy(), rows.idx.numpy()
+    run_rows(attend_rows, *structure, wide(q), wide(k), wide(v), factor, out.numpy(), lse.numpy())
+    return out.to(q.dtype), lse
+
+
+def attend_grad_q(csr, q, k, v, out, lse, grad, grad_lse, scale) -> tuple[Tensor, Tensor]:
+    """Gradient of q [n, H, D] and stats [n, H, 2] = (lse, delta)."""
+    rows = as_rows(csr)
+    grad_q = q.new_zeros(q.shape, dtype=accumulation_dtype(q.dtype))
+    delta = (out.to(lse.dtype) * grad.to(lse.dtype)).sum(-1) - grad_lse
+    stats = torch.stack([lse, delta], dim=-1)
+    run_rows(
+        grad_q_rows,
+        rows.ptr.numpy(),
+        rows.idx.numpy(),
+        *(wide(t) for t in (q, k, v, grad, stats)),
+        grad_q.numpy().dtype.type(scale),
+        grad_q.numpy(),
+    )
+    return grad_q.to(q.dtype), stats
+
+
+def attend_grad_kv(csr, q, k, v, stats, grad, scale) -> tuple[Tensor, Tensor]:
+    """Gradients of k and v [m, H, D]; csr is the transpose."""
+    cols = as_rows(csr)
+    grad_k = k.new_zeros(k.shape, dtype=accumulation_dtype(k.dtype))
+    grad_v = torch.zeros_like(grad_k)
+    run_rows(
+        grad_kv_rows,
+        cols.ptr.numpy(),
+        cols.idx.numpy(),
+        *(wide(t) for t in (q, k, v, grad, stats)),
+        grad_k.numpy().dtype.type(scale),
+        grad_k.numpy(),
+        grad_v.numpy(),
+    )
+    return grad_k.to(k.dtype), grad_v.to(k.dtype)
+
+
+@numba_kernel
+def attend_rows(begin, end, ptr, idx, q, k, v, scale, out, lse):
+    """Per row: all scores, their maxima, then the weighted values."""
+    heads, width = q.shape[1], q.shape[2]
+    longest = 0
+    for i in range(begin, end):
+        longest = max(longest, ptr[i + 1] - ptr[i])
+    score = np.empty((longest, heads), q.dtype)
+    top = np.empty(heads, q.dtype)
+    total = np.empty(heads, q.dtype)
+    for i in range(begin, end):
+        first, degree = ptr[i], ptr[i + 1] - ptr[i]
+        top[:] = -np.inf
+        total[:] = 0
+        for t in range(degree):
+            j = idx[first + t]
+            for h in range(heads):
+                s = q.dtype.type(0)
+                for d in range(width):
+                    s += q[i, h, d] * k[j, h, d]
+                s *= scale
+                score[t, h] = s
+                # NaN stays out of the maximum; its own weight below is NaN.
+                if s > top[h]:
+                    top[h] = s
+        for t in range(degree):
+            for h in range(heads):
+                s = score[t, h]
+                if s == -np.inf:
+                    score[t, h] = MASKED
+                    continue
+                # Equality covers +inf, where the difference would be NaN.
+                share = q.dtype.type(1) if s == top[h] else math.exp(s - top[h])
+                score[t, h] = share
+                total[h] += share
+        for t in range(degree):
+            j = idx[first + t]
+            for h in range(heads):
+                share = score[t, h]
+                if share != MASKED:
+                    for d in range(width):
+                        out[i, h, d] += share * v[j, h, d]
+        for h in range(heads):
+            if top[h] == np.inf and total[h] > 1:
+                total[h] = np.nan
+            if total[h] != 0:
+                lse[i, h] = math.log(total[h]) + top[h]
+                for d in range(width):
+                    out[i, h, d] /= total[h]
+
+
+@numba_kernel
+def grad_q_rows(begin, end, ptr, idx, q, k, v, grad, stats, scale, grad_q):
+    """∂q_i = σ Σ_e p_e (<g_i, v_j> - δ_i) k_j."""
+    heads, width = q.shape[1], q.shape[2]
+    for i in range(begin, end):
+        for t in range(ptr[i], ptr[i + 1]):
+            j = idx[t]
+            for h in range(heads):
+                s = q.dtype.type(0)
+                gv = q.dtype.type(0)
+                for d in range(width):
+                    s += q[i, h, d] * k[j, h, d]
+                    gv += grad[i, h, d] * v[j, h, d]
+                s *= scale
+                if s == -np.inf:
+                    continue
+                ds = math.exp(s - stats[i, h, 0]) * (gv - stats[i, h, 1]) * scale
+                for d in range(width):
+                    grad_q[i, h, d] += ds * k[j, h, d]
+
+
+@numba_kernel
+def grad_kv_rows(begin, end, ptr, idx, q, k, v, grad, stats, scale, grad_k, grad_v):
+    """∂v_j = Σ_e p_e g_i and ∂k_j = σ Σ_e p_e (<g_i, v_j> - δ_i) q_i, over the transpose."""
+    heads, width = q.shape[1], q.shape[2]
+    for j in range(begin, end):
+        for t in range(ptr[j], ptr[j + 1]):
+            i = idx[t]
+            for h in range(heads):
+                s = q.dtype.type(0)
+                gv = q.dtype.type(0)
+                for d in range(width):
+                    s += q[i, h, d] * k[j, h, d]
+                    gv += grad[i, h, d] * v[j, h, d]
+                s *= scale
+                if s == -np.inf:
+                    continue
+                p = math.exp(s - stats[i, h, 0])
+                ds = p * (gv - stats[i, h, 1]) * scale
+                for d in range(width):
+                    grad_v[j, h, d] += p * grad[i, h, d]
+                    grad_k[j, h, d] += ds * q[i, h, d]

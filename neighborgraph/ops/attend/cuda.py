@@ -1,0 +1,76 @@
+"""attend on the GPU: which kernel instance runs, its workspace and its launches."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from neighborgraph.jit import Instance
+from neighborgraph.ops.items import combine, combine_instance, launch, workspace
+from neighborgraph.ops.lanes import CUDA_NAMES, Lanes, aligned, head_plans, lanes_for
+from neighborgraph.ops.registration import accumulation_dtype, as_rows
+
+
+def attend(csr, q, k, v, scale) -> tuple[Tensor, Tensor]:
+    """Output [n, H, D] and natural log-sum-exp [n, H]."""
+    rows = as_rows(csr)
+    q, k, v = aligned(q), aligned(k), aligned(v)
+    out = torch.empty_like(q)
+    lse = q.new_empty(q.shape[:2], dtype=accumulation_dtype(q.dtype))
+    partial = workspace(rows, q)
+    state = workspace(rows, lse, 2)
+    launch_heads("attend_forward", rows, q, k, v, out, lse, partial, state, scale=scale)
+    combine("combine_softmax", rows, out, (partial, state, out, lse), q.shape[1:])
+    return out, lse
+
+
+def attend_grad_q(csr, q, k, v, out, lse, grad, grad_lse, scale) -> tuple[Tensor, Tensor]:
+    """Gradient of q [n, H, D] and stats [n, H, 2] = (lse, delta)."""
+    rows = as_rows(csr)
+    q, k, v, out, grad = (aligned(t) for t in (q, k, v, out, grad))
+    grad_q = torch.empty_like(q)
+    stats = lse.new_empty(*lse.shape, 2)
+    partial = workspace(rows, q)
+    inputs = q, k, v, out, lse.contiguous(), grad, grad_lse.contiguous()
+    launch_heads("attend_grad_q", rows, *inputs, grad_q, stats, partial, scale=scale)
+    combine("combine_sum", rows, grad_q, (partial, None, grad_q), (q.shape[1:].numel(),))
+    return grad_q, stats
+
+
+def attend_grad_kv(csr, q, k, v, stats, grad, scale) -> tuple[Tensor, Tensor]:
+    """Gradients of k and v [m, H, D]; csr is the transpose."""
+    cols = as_rows(csr)
+    q, k, v, grad = (aligned(t) for t in (q, k, v, grad))
+    grad_k, grad_v = torch.empty_like(k), torch.empty_like(v)
+    partial_k, partial_v = workspace(cols, k), workspace(cols, v)
+    outputs = grad_k, grad_v, partial_k, partial_v
+    launch_heads("attend_grad_kv", cols, q, k, v, stats.contiguous(), grad, *outputs, scale=scale)
+    width = (k.shape[1:].numel(),)
+    combine("combine_sum", cols, grad_k, (partial_k, None, grad_k), width)
+    combine("combine_sum", cols, grad_v, (partial_v, None, grad_v), width)
+    return grad_k, grad_v
+
+
+def launch_heads(kernel: str, rows, q: Tensor, *tensors: Tensor, scale: float) -> None:
+    """One warp for each group of heads of each work item."""
+    heads, width = q.shape[1:]
+    lanes = lanes_for(q.dtype, width, heads)
+    parts = -(-heads // lanes.heads)
+    sizes = rows.item_row.shape[0], parts, lanes.heads, heads, width
+    launch(instance(kernel, q.dtype, lanes), rows, parts, q, *tensors, *sizes, float(scale))
+
+
+def instance(kernel: str, dtype: torch.dtype, lanes: Lanes) -> Instance:
+    """The template instance of a kernel for a plan."""
+    source = "attend_forward.cu" if kernel == "attend_forward" else "attend_backward.cu"
+    return Instance(source, f"{kernel}<{lanes.template(dtype)}>")
+
+
+def instances() -> Iterator[Instance]:
+    """Every instance that any shape can ask for."""
+    for dtype in CUDA_NAMES:
+        for plan in head_plans(dtype):
+            for kernel in ("attend_forward", "attend_grad_q", "attend_grad_kv"):
+                yield instance(kernel, dtype, plan)
+        yield combine_instance("combine_softmax", dtype)
+        yield combine_instance("combine_sum", dtype)

@@ -1,0 +1,49 @@
+"""Launches over a graph's work items, and the folding of the rows that were cut."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from neighborgraph.graph import Csr
+from neighborgraph.jit import Instance, load
+from neighborgraph.ops.lanes import CUDA_NAMES, WARP
+from neighborgraph.ops.registration import accumulation_dtype
+
+BLOCK = 128
+"""Threads of a block: four warps, few enough that a block with one long item retires early."""
+
+
+def launch(instance: Instance, rows: Csr, parts: int, *args: Tensor | int | float | None) -> None:
+    """One warp for each of ``parts`` parts of each work item of ``rows``."""
+    warps = rows.item_row.shape[0] * parts
+    items = rows.item_row, rows.item_ptr, rows.item_slot, rows.idx
+    load(instance, rows.ptr.device).launch(-(-warps * WARP // BLOCK), BLOCK, *items, *args)
+
+
+def workspace(rows: Csr, like: Tensor, *inner: int) -> Tensor:
+    """Unrounded partial results [slots, ...] that the cut rows leave, shaped like rows of ``like``.
+
+    Their number follows from shapes, so that nothing is read back from the GPU.
+    """
+    slots = rows.item_row.shape[0] - rows.num_rows + rows.split_row.shape[0]
+    dtype = accumulation_dtype(like.dtype) if like.is_floating_point() else like.dtype
+    return like.new_empty((slots, *like.shape[1:], *inner), dtype=dtype)
+
+
+def combine(
+    kernel: str, rows: Csr, out: Tensor, tensors: Sequence[Tensor | None], shape: Sequence[int]
+) -> None:
+    """Fold the partial results of cut rows into ``out``, one thread for each of its elements."""
+    splits = rows.split_row.shape[0]
+    if splits == 0:
+        return
+    threads = splits * out.shape[1:].numel()
+    load(combine_instance(kernel, out.dtype), out.device).launch(
+        -(-threads // BLOCK), BLOCK, rows.split_row, rows.split_ptr, *tensors, splits, *shape
+    )
+
+
+def combine_instance(kernel: str, dtype: torch.dtype) -> Instance:
+    """combine_sum, combine_max or combine_softmax for one element type."""
+    return Instance("combine.cu", f"{kernel}<{CUDA_NAMES[dtype]}>")

@@ -1,0 +1,109 @@
+"""The launch plan that all GPU kernels share: how the lanes of a warp cover a feature row."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neighborgraph.errors import InputError
+
+WARP = 32
+"""Lanes of a warp."""
+MAX_VECTORS = 8
+"""Vectors a lane holds in registers; more would spill to memory."""
+
+CUDA_NAMES = {
+    torch.float64: "double",
+    torch.float32: "float",
+    torch.float16: "Half",
+    torch.bfloat16: "BFloat16",
+}
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Which template instance serves a width, and how many heads a warp takes on.
+
+    Attributes:
+        vector: Channels that a lane loads at once, at most 16 bytes of them.
+        lanes: Lanes of a warp that carry one head; a power of two.
+        vectors: Vectors of one head that a lane holds; a power of two.
+        heads: Heads that a warp serves side by side; a power of two.
+    """
+
+    vector: int
+    lanes: int
+    vectors: int
+    heads: int
+
+    @property
+    def channels(self) -> int:
+        """Channels of one head that a warp covers."""
+        return self.vector * self.lanes * self.vectors
+
+    def template(self, dtype: torch.dtype) -> str:
+        """The template arguments T, VEC, LANES, VECTORS."""
+        return f"{CUDA_NAMES[dtype]}, {self.vector}, {self.lanes}, {self.vectors}"
+
+
+def lanes_for(dtype: torch.dtype, width: int, heads: int = 1) -> Lanes:
+    """The plan for ``heads`` heads of ``width`` channels.
+
+    Raises:
+        InputError: A head is too wide for the registers of a warp; names the limit.
+    """
+    vector = vector_for(dtype, width)
+    count = -(-width // vector)
+    lanes = min(WARP, power_of_two_above(count))
+    vectors = power_of_two_above(-(-count // lanes))
+    if vectors > MAX_VECTORS:
+        limit = WARP * MAX_VECTORS * vector
+        raise InputError(
+            f"a head of {width} channels is too wide for the GPU kernels: at most {limit} channels "
+            f"when the width is a multiple of {vector} and no more; pad it to a multiple of "
+            f"{16 // dtype.itemsize} (at most {WARP * MAX_VECTORS * 16 // dtype.itemsize})"
+        )
+    return Lanes(vector, lanes, vectors, min(power_of_two_above(heads), WARP // lanes))
+
+
+def channel_lanes_for(dtype: torch.dtype, width: int, max_vectors: int) -> Lanes:
+    """The plan for one row of any width, of which a warp serves one range of channels."""
+    vector = vector_for(dtype, width)
+    count = -(-width // vector)
+    lanes = min(WARP, power_of_two_above(count))
+    return Lanes(vector, lanes, min(max_vectors, power_of_two_above(-(-count // lanes))), 1)
+
+
+def head_plans(dtype: torch.dtype) -> Iterator[Lanes]:
+    """Every plan of lanes_for up to the number of heads, which is no template argument."""
+    for vector in powers_of_two(16 // dtype.itemsize):
+        for lanes in powers_of_two(WARP):
+            for vectors in powers_of_two(MAX_VECTORS if lanes == WARP else 1):
+                yield Lanes(vector, lanes, vectors, WARP // lanes)
+
+
+def channel_plans(dtype: torch.dtype, max_vectors: int) -> Iterator[Lanes]:
+    """Every plan of channel_lanes_for."""
+    return (plan for plan in head_plans(dtype) if plan.vectors <= max_vectors)
+
+
+def powers_of_two(largest: int) -> Iterator[int]:
+    """1, 2, 4, ... up to ``largest``."""
+    return (1 << exponent for exponent in range(largest.bit_length()))
+
+
+def vector_for(dtype: torch.dtype, width: int) -> int:
+    """The largest power of two that divides ``width`` and fills at most 16 bytes."""
+    return min(16 // dtype.itemsize, width & -width)
+
+
+def power_of_two_above(count: int) -> int:
+    """The smallest power of two that is at least ``count``."""
+    return 1 << max(0, count - 1).bit_length()
+
+
+def aligned(features: Tensor) -> Tensor:
+    """Contiguous features that begin on a 16-byte boundary, copied only when they do not."""
+    features = features.contiguous()
+    return features if features.data_ptr() % 16 == 0 else features.clone()

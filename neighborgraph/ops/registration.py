@@ -1,0 +1,98 @@
+"""How every operator is registered with Torch, and what all contracts have in common.
+
+An operator is defined once under ``torch.ops.neighborgraph``, with one implementation per device
+and a fake one that only knows shapes. It is therefore opaque to ``torch.compile`` and Torch's own
+dispatcher picks the implementation. Gradients are an ``autograd.Function`` around it: 5.4 µs of
+host time a call, against 11.5 µs for the decorator form of ``torch.library``.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neighborgraph.checks import FLOAT_DTYPES, expect_dtype, expect_shape, expect_tensor
+from neighborgraph.errors import DtypeError, InputError
+from neighborgraph.graph import Csr, Graph
+
+LIBRARY = torch.library.Library("neighborgraph", "DEF")
+OPERATORS: list[str] = []
+"""Names of all operators, so that a test can prove that none is forgotten."""
+
+
+def register(schema: str, *, module: str, fake: Callable[..., Any]) -> Callable[..., Any]:
+    """Define ``neighborgraph::<schema>`` and return the operator.
+
+    Args:
+        schema: Torch operator schema; its name is also the name of the functions below.
+        module: Name of the calling module. Its siblings ``cpu`` and ``cuda`` implement the
+            operator; they need numba or a CUDA compiler and are imported at the first call on
+            their device.
+        fake: Shapes and dtypes only, for ``torch.compile`` and meta tensors.
+    """
+    package = module.rpartition(".")[0]
+    name = LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
+
+    def on_cpu(*args: Any) -> Any:
+        return getattr(importlib.import_module(f"{package}.cpu"), name)(*args)
+
+    def on_cuda(*args: Any) -> Any:
+        return getattr(importlib.import_module(f"{package}.cuda"), name)(*args)
+
+    LIBRARY.impl(name, on_cpu, "CPU")
+    LIBRARY.impl(name, on_cuda, "CUDA")
+    torch.library.register_fake(f"neighborgraph::{name}", fake, lib=LIBRARY)
+    OPERATORS.append(name)
+    return getattr(torch.ops.neighborgraph, name).default
+
+
+def rows_and_cols(csr: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Undo ``*graph.rows, *graph.cols``; the second is empty without a transpose."""
+    size = len(Csr._fields)
+    return list(csr[:size]), list(csr[size:])
+
+
+def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
+    """float64 for float64 input; float32 for everything narrower, on every device."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def expect_graph(graph: object) -> None:
+    """Refuse anything but a Graph, and say how to make one."""
+    if not isinstance(graph, Graph):
+        raise DtypeError(
+            f"graph must be a neighborgraph.Graph, got {type(graph).__name__}; "
+            "make one with neighborgraph.as_graph(...)"
+        )
+
+
+def expect_features(name: str, features: Tensor) -> None:
+    """Refuse anything but a floating point tensor of a supported dtype with at least one axis."""
+    expect_tensor(name, features)
+    expect_dtype(name, features, FLOAT_DTYPES)
+    if features.dim() == 0:
+        raise InputError(f"{name} must have shape [nodes, ...], got a scalar")
+
+
+def expect_differentiable(graph: Graph, *inputs: Tensor) -> None:
+    """Refuse a gradient over a graph that was built without its transpose."""
+    if graph.cols is None and torch.is_grad_enabled() and any(t.requires_grad for t in inputs):
+        graph.expect_cols("a gradient")
+
+
+def as_factor(name: str, factor: Tensor | None, size: int, dtype: torch.dtype) -> Tensor | None:
+    """A per-edge or per-node factor [size] in the accumulation dtype of ``dtype`` features."""
+    if factor is None:
+        return None
+    expect_tensor(name, factor)
+    wide = accumulation_dtype(dtype)
+    expect_dtype(name, factor, {dtype, wide})
+    expect_shape(name, factor, (size,))
+    return factor.to(wide)
+
+
+def as_rows(csr: list[Tensor]) -> Csr:
+    """The Csr behind the tensor list an operator receives."""
+    return Csr(*csr)
