@@ -166,7 +166,8 @@ def test_old_temporaries_go_and_new_ones_stay(entry):
     old, new = entry.with_name("old.tmp"), entry.with_name("new.tmp")
     for file in (old, new):
         file.write_text("")
-    os.utime(old, (time.time() - 4000,) * 2)
+    two_hours_ago = time.time() - 7200
+    os.utime(old, (two_hours_ago, two_hours_ago))
     STORE.write(OTHER, PAYLOAD)
     assert not old.exists()
     assert new.exists()
