@@ -1,0 +1,15 @@
+"""Layers: an op plus its parameters."""
+
+from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout
+from neighborgraph.nn.hop_gate import HopGate
+from neighborgraph.nn.propagate import KHopPropagate, propagate, symmetric_scale
+
+__all__ = [
+    "FeatureLinear",
+    "Features",
+    "HopGate",
+    "KHopPropagate",
+    "feature_dropout",
+    "propagate",
+    "symmetric_scale",
+]

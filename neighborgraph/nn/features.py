@@ -1,0 +1,70 @@
+"""Node features, dense or sparse, at the entrance of a model.
+
+A bag of words is itself a graph: node i gathers from the words j it contains, with the word's count
+as the edge weight. So a sparse feature matrix is held as a rectangular weighted `Graph`, and its
+product with a weight matrix is the sum that `aggregate` computes. On a citation graph, where
+99 % of the entries are zero, this leaves a hundredth of the work of the dense product.
+"""
+
+from dataclasses import replace
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neighborgraph.errors import InputError
+from neighborgraph.graph import Graph
+from neighborgraph.ops import aggregate
+
+Features = Tensor | Graph
+"""[n, F] floating point, or n receivers over F sources whose edge weights are the values."""
+
+
+class FeatureLinear(nn.Linear):
+    r"""A linear layer, :math:`x W^\top + b`, that also takes sparse features.
+
+    Parameters, their names and their initial values are those of ``torch.nn.Linear``.
+    """
+
+    def forward(self, input: Features) -> Tensor:
+        """The product.
+
+        Args:
+            input: [n, F] features, dense or sparse.
+
+        Returns:
+            [n, out_features].
+
+        Raises:
+            InputError: Sparse features have another width, or no values.
+        """
+        if isinstance(input, Tensor):
+            return super().forward(input)
+        if input.num_cols != self.in_features:
+            raise InputError(
+                f"features have {input.num_cols} columns, but the layer was built for "
+                f"in_features={self.in_features}"
+            )
+        out = aggregate(input, self.weight.t().contiguous(), "sum", weight=values_of(input))
+        return out if self.bias is None else out + self.bias
+
+
+def feature_dropout(x: Features, p: float, training: bool) -> Features:
+    """Dropout on the entries of a feature matrix; an entry that is zero has nothing to drop.
+
+    Args:
+        x: [n, F] features, dense or sparse.
+        p: Probability of dropping an entry; the others are scaled by 1 / (1 - p).
+        training: False returns ``x`` itself.
+    """
+    if not training or p == 0:
+        return x
+    if isinstance(x, Tensor):
+        return F.dropout(x, p)
+    return replace(x, weight=F.dropout(values_of(x), p))
+
+
+def values_of(x: Graph) -> Tensor:
+    """The values of sparse features."""
+    if x.weight is None:
+        raise InputError("sparse features need their values as edge weights, got a graph without")
+    return x.weight

@@ -1,0 +1,89 @@
+"""Propagation without parameters: the symmetrically normalised adjacency, once or many times."""
+
+import torch
+from torch import Tensor, nn
+
+from neighborgraph.errors import InputError
+from neighborgraph.graph import Graph
+from neighborgraph.ops import aggregate
+
+
+def symmetric_scale(graph: Graph, dtype: torch.dtype = torch.float32) -> Tensor:
+    r"""The factor :math:`d_i^{-1/2}` of every node; zero where nothing is received.
+
+    Args:
+        graph: A square graph of n nodes.
+        dtype: float32, or float64 for float64 features.
+
+    Returns:
+        [n] in ``dtype``.
+    """
+    scale = graph.degree.to(dtype).rsqrt()
+    return scale.masked_fill(graph.degree == 0, 0.0)
+
+
+def propagate(graph: Graph, x: Tensor) -> Tensor:
+    r"""One step over the symmetrically normalised adjacency.
+
+    .. math::
+
+        o_i = d_i^{-1/2} \sum_{j \to i} d_j^{-1/2} x_j
+
+    Args:
+        graph: A square graph that already has the self-loops it should have.
+        x: [n, ...] node features.
+
+    Returns:
+        [n, ...] like ``x``.
+
+    Raises:
+        InputError: ``graph`` is not square.
+    """
+    expect_square(graph)
+    scale = symmetric_scale(graph, torch.promote_types(x.dtype, torch.float32))
+    return aggregate(graph, x, "sum", row_scale=scale, col_scale=scale)
+
+
+class KHopPropagate(nn.Module):
+    r"""All hops of a feature matrix: :math:`H_0 = x` and :math:`H_l = \hat{A} H_{l-1}`."""
+
+    def __init__(self, hops: int):
+        """Set how far to look.
+
+        Args:
+            hops: K, the number of steps; 0 or more.
+
+        Raises:
+            InputError: ``hops`` is negative.
+        """
+        super().__init__()
+        if hops < 0:
+            raise InputError(f"hops={hops} is negative; 0 or more steps are possible")
+        self.hops = hops
+
+    def forward(self, graph: Graph, x: Tensor) -> list[Tensor]:
+        """The K + 1 matrices H_0 .. H_K, each [n, ...].
+
+        Args:
+            graph: A square graph that already has its self-loops.
+            x: [n, ...] node features.
+        """
+        expect_square(graph)
+        scale = symmetric_scale(graph, torch.promote_types(x.dtype, torch.float32))
+        hops = [x]
+        for _ in range(self.hops):
+            hops.append(aggregate(graph, hops[-1], "sum", row_scale=scale, col_scale=scale))
+        return hops
+
+    def extra_repr(self) -> str:
+        """The constructor's argument."""
+        return f"hops={self.hops}"
+
+
+def expect_square(graph: Graph) -> None:
+    """Refuse a bipartite graph, whose rows and columns are different nodes."""
+    if graph.num_rows != graph.num_cols:
+        raise InputError(
+            f"graph has {graph.num_cols} sources and {graph.num_rows} receivers; propagation "
+            "needs a square graph"
+        )

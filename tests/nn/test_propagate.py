@@ -1,0 +1,72 @@
+"""Propagation: a hand-worked path, the dense matrix in fp64, and what it refuses."""
+
+import pytest
+import torch
+
+from neighborgraph.errors import InputError
+from neighborgraph.graph import Graph, add_self_loops, to_undirected
+from neighborgraph.nn import KHopPropagate, propagate, symmetric_scale
+
+
+def path_of_three() -> Graph:
+    """0 - 1 - 2 with self-loops: degrees 2, 3, 2."""
+    return add_self_loops(to_undirected(Graph.from_edge_index(torch.tensor([[0, 1], [1, 2]]), 3)))
+
+
+def dense_normalised(graph: Graph) -> torch.Tensor:
+    source, receiver = graph.edge_index
+    dense = torch.zeros(graph.num_rows, graph.num_rows, dtype=torch.float64)
+    dense.index_put_((receiver, source), torch.ones((), dtype=torch.float64), accumulate=True)
+    degree = dense.sum(1)
+    scale = torch.where(degree > 0, degree.rsqrt(), torch.zeros_like(degree))
+    return scale[:, None] * dense * scale
+
+
+def test_scale_by_hand() -> None:
+    expected = torch.tensor([2.0, 3.0, 2.0]).rsqrt()
+    assert torch.equal(symmetric_scale(path_of_three()), expected)
+
+
+def test_scale_of_an_empty_row_is_zero() -> None:
+    graph = Graph.from_edge_index(torch.tensor([[0], [1]]), 2)
+    assert symmetric_scale(graph).tolist() == [0.0, 1.0]
+
+
+def test_one_step_by_hand() -> None:
+    x = torch.tensor([[1.0], [0.0], [0.0]])
+    out = propagate(path_of_three(), x)
+    torch.testing.assert_close(out, torch.tensor([[1 / 2], [6**-0.5], [0.0]]))
+
+
+def test_hops_are_powers_of_the_matrix() -> None:
+    edges = torch.randint(0, 30, (2, 100))
+    graph = add_self_loops(to_undirected(Graph.from_edge_index(edges, 30)))
+    x = torch.randn(30, 5)
+    expected = x.double()
+    for hop in KHopPropagate(4)(graph, x):
+        torch.testing.assert_close(hop.double(), expected, rtol=1e-5, atol=1e-6)
+        expected = dense_normalised(graph) @ expected
+
+
+def test_gradient_is_the_transposed_matrix() -> None:
+    graph = path_of_three()
+    x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda t: KHopPropagate(2)(graph, t)[-1], (x,))
+
+
+def test_no_hops_give_the_input() -> None:
+    x = torch.randn(3, 2)
+    (hop,) = KHopPropagate(0)(path_of_three(), x)
+    assert hop is x
+
+
+def test_negative_hops_are_refused() -> None:
+    with pytest.raises(InputError, match="hops=-1 is negative"):
+        KHopPropagate(-1)
+
+
+@pytest.mark.parametrize("step", [propagate, KHopPropagate(1)])
+def test_bipartite_graph_is_refused(step) -> None:
+    graph = Graph.from_edge_index(torch.tensor([[0], [1]]), (3, 2))
+    with pytest.raises(InputError, match=r"3 sources and 2 receivers.*square"):
+        step(graph, torch.randn(3, 2))
