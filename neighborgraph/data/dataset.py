@@ -1,0 +1,96 @@
+"""NodeDataset: one graph with features, labels and splits of its nodes."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from neighborgraph.errors import InputError
+from neighborgraph.graph import Graph
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which nodes train, select and test; disjoint int64 node ids."""
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class NodeDataset:
+    """A node-classification data set, checked at birth.
+
+    Attributes:
+        name: The name on the command line.
+        graph: Undirected, every pair once in each direction, no self-loop added.
+        x: [n, F] float32 features as published.
+        y: [n] int64 labels in [0, ``num_classes``).
+        num_classes: C.
+        split_rule: Seed to split; use `split`.
+        source: Where the data came from, for the reader of a record.
+    """
+
+    name: str
+    graph: Graph
+    x: Tensor
+    y: Tensor
+    num_classes: int
+    split_rule: Callable[[int], Split]
+    source: str
+
+    def __post_init__(self) -> None:
+        nodes = self.graph.num_rows
+        if self.x.dim() != 2 or self.x.shape[0] != nodes or self.y.shape != (nodes,):
+            raise InputError(
+                f"data set {self.name}: {nodes} nodes, but features {list(self.x.shape)} and "
+                f"labels {list(self.y.shape)}"
+            )
+        wrong = ((self.y < 0) | (self.y >= self.num_classes)).nonzero()
+        if wrong.numel():
+            node = int(wrong[0])
+            raise InputError(
+                f"data set {self.name}: label {int(self.y[node])} of node {node} is outside "
+                f"[0, {self.num_classes})"
+            )
+        bad = (~self.x.isfinite()).nonzero()
+        if bad.numel():
+            raise InputError(
+                f"data set {self.name}: {len(bad)} features are NaN or infinite, the first at "
+                f"node {int(bad[0, 0])}, column {int(bad[0, 1])}"
+            )
+
+    def split(self, seed: int) -> Split:
+        """The split that belongs to ``seed``.
+
+        Raises:
+            InputError: A part is empty, or a node is in two parts: that would leak labels.
+        """
+        split = self.split_rule(seed)
+        parts = {"train": split.train, "val": split.val, "test": split.test}
+        for part, ids in parts.items():
+            if ids.numel() == 0:
+                raise InputError(f"data set {self.name}: the {part} split is empty")
+            if int(ids.min()) < 0 or int(ids.max()) >= self.graph.num_rows:
+                raise InputError(
+                    f"data set {self.name}: the {part} split holds node ids outside "
+                    f"[0, {self.graph.num_rows})"
+                )
+        node, count = torch.cat(list(parts.values())).unique(return_counts=True)
+        if int(count.max()) > 1:
+            twice = int(node[count.argmax()])
+            raise InputError(f"data set {self.name}: node {twice} occurs twice in its split")
+        return split
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over edges, features and labels: tells two versions of a data set apart."""
+        digest = hashlib.sha256()
+        for tensor in (self.graph.edge_index, self.x, self.y):
+            digest.update(str(list(tensor.shape)).encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()

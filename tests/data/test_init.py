@@ -1,0 +1,22 @@
+"""The table of data sets."""
+
+import pytest
+
+from neighborgraph import data
+from neighborgraph.errors import ConfigError
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(ConfigError, match=r"unknown data set 'coar'; did you mean 'cora'\?"):
+        data.load("coar")
+
+
+@pytest.mark.parametrize("name", ["../cora", "", "/etc/passwd"])
+def test_a_path_is_no_name(name: str) -> None:
+    with pytest.raises(ConfigError, match="unknown data set"):
+        data.load(name)
+
+
+@pytest.mark.parametrize("name", data.BUILTIN)
+def test_builtin_data_sets_need_no_folder(name: str, tmp_path) -> None:
+    assert data.load(name, tmp_path / "absent").name == name

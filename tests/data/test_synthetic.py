@@ -1,0 +1,20 @@
+"""The made-up graph: repeatable, and with more edges inside a block than between blocks."""
+
+import torch
+
+from neighborgraph.data.synthetic import block_graph, load_tiny
+
+
+def test_tiny_is_the_same_every_time() -> None:
+    assert load_tiny().digest == load_tiny().digest
+
+
+def test_blocks_are_denser_inside() -> None:
+    graph = block_graph(classes=3, nodes_per_class=50, features=3, inside=0.3, outside=0.02, seed=1)
+    source, receiver = graph.graph.edge_index
+    same = graph.y[source] == graph.y[receiver]
+    # Expected: 3 * 50 * 49 * 0.3 = 2205 inside, 3 * 2 * 50 * 50 * 0.02 = 300 between.
+    assert 1900 < int(same.sum()) < 2500
+    assert 200 < int((~same).sum()) < 400
+    assert not bool((source == receiver).any())
+    assert torch.equal(graph.y.bincount(), torch.tensor([50, 50, 50]))
