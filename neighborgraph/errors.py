@@ -31,3 +31,7 @@ class CheckpointError(NeighborgraphError, RuntimeError):
 
 class ConfigError(NeighborgraphError, ValueError):
     """A recipe, an override or a command-line value is not valid."""
+
+
+class TrainingError(NeighborgraphError, ArithmeticError):
+    """A training cannot go on, for example because its loss is not a number."""

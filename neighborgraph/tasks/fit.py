@@ -1,0 +1,147 @@
+"""The one training loop: full-batch Adam with selection by validation loss.
+
+It can be interrupted at any moment and resumed from its newest checkpoint, and then ends with the
+same bits as if it had never stopped: parameters, moments, random generators, best state and
+history are all part of a checkpoint.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from neighborgraph.errors import TrainingError
+from neighborgraph.tasks.base import Evaluation, Task
+from neighborgraph.tasks.checkpoint import Checkpoints
+from neighborgraph.tasks.interrupt import Stopped, stop_on_signal
+from neighborgraph.tasks.progress import Progress
+from neighborgraph.tasks.recipe import OptimizerSettings, TrainingSettings
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The result of a training; the model holds the best state.
+
+    Attributes:
+        best_epoch: Epochs trained when the validation loss was lowest; the earliest of equals.
+        metrics: The metrics at that moment.
+        epochs: Epochs trained in all.
+        seconds: Time in the loop, over all resumed parts.
+        val_losses: The validation loss after each epoch.
+    """
+
+    best_epoch: int
+    metrics: dict[str, float]
+    epochs: int
+    seconds: float
+    val_losses: tuple[float, ...]
+
+
+def fit(
+    model: nn.Module,
+    task: Task,
+    *,
+    optimizer: OptimizerSettings,
+    training: TrainingSettings,
+    checkpoints: Checkpoints | None = None,
+    identity: Mapping[str, Any] | None = None,
+    label: str = "training",
+) -> Fitted:
+    """Train ``model``, and leave it with the parameters of the best epoch.
+
+    Args:
+        model: Called by ``task``; on the device it shall train on.
+        task: Loss and evaluation.
+        optimizer: Adam's numbers.
+        training: How long.
+        checkpoints: Where to save; a checkpoint that is there is continued. None saves nothing.
+        identity: What this run is; a checkpoint of another run is refused.
+        label: In front of the progress bar and in messages.
+
+    Raises:
+        CheckpointError: All checkpoints are damaged, or belong to another run.
+        TrainingError: The loss is not a number.
+        Stopped: SIGINT or SIGTERM came; the state was saved.
+    """
+    adam = torch.optim.Adam(
+        model.parameters(), lr=optimizer.lr, weight_decay=optimizer.weight_decay
+    )
+    progress = Progress(model, adam, checkpoints, dict(identity or {}))
+    if not progress.resume():
+        progress.note_best(evaluate(model, task, f"{label}, before training"))
+    begun = time.monotonic() - progress.seconds
+    bar = tqdm(
+        total=training.epochs,
+        initial=progress.epoch,
+        desc=label,
+        unit="epoch",
+        disable=None,  # quiet unless the output is a terminal
+        dynamic_ncols=True,
+        leave=False,
+    )
+    with bar, stop_on_signal() as request:
+        while progress.wants_more(training) and request.signal_number is None:
+            where = f"{label}, epoch {progress.epoch + 1}"
+            loss = train_epoch(model, task, adam, where)
+            evaluation = evaluate(model, task, where)
+            progress.note(evaluation)
+            progress.seconds = time.monotonic() - begun
+            bar.set_postfix(postfix(loss, evaluation), refresh=False)
+            bar.update()
+            if progress.epoch % training.checkpoint_every == 0:
+                progress.save()
+        progress.finished = not progress.wants_more(training)
+        progress.save()
+        if request.signal_number is not None:
+            raise Stopped(request.signal_number)
+    model.load_state_dict(progress.best_state)
+    return Fitted(
+        best_epoch=progress.best_epoch,
+        metrics=progress.best_metrics,
+        epochs=progress.epoch,
+        seconds=progress.seconds,
+        val_losses=tuple(progress.val_losses),
+    )
+
+
+def train_epoch(model: nn.Module, task: Task, adam: torch.optim.Adam, where: str) -> float:
+    """One step of Adam on the task's loss; refused before the step when the loss is no number."""
+    model.train()
+    adam.zero_grad()
+    loss = task.loss(model)
+    value = expect_finite(loss.item(), "training loss", where)
+    loss.backward()
+    adam.step()
+    return value
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, task: Task, where: str) -> Evaluation:
+    """The task's evaluation of ``model`` as it will be used: no dropout, no gradients."""
+    model.eval()
+    evaluation = task.evaluate(model)
+    expect_finite(evaluation.val_loss, "validation loss", where)
+    return evaluation
+
+
+def expect_finite(value: float, name: str, where: str) -> float:
+    """``value``, or an error that says where it stopped being a number."""
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"{where}: the {name} is {value}; try a smaller learning rate "
+            "(--set optimizer.lr=...) and check the features. The last checkpoint is kept"
+        )
+    return value
+
+
+def postfix(loss: float, evaluation: Evaluation) -> dict[str, str]:
+    """What the progress bar shows beside the time left."""
+    shown = {"loss": f"{loss:.3f}"}
+    if "val_acc" in evaluation.metrics:
+        shown["val_acc"] = f"{evaluation.metrics['val_acc']:.3f}"
+    return shown

@@ -1,0 +1,83 @@
+"""Node classification: cross entropy on the training nodes, accuracy on all three parts."""
+
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neighborgraph.data import NodeDataset
+from neighborgraph.graph import Graph, add_self_loops
+from neighborgraph.tasks.base import Evaluation, Task
+from neighborgraph.tasks.metrics import accuracy
+
+SPARSE_BELOW = 0.1
+"""Fraction of nonzero features under which a sparse product is faster than the dense one."""
+
+
+@final
+class NodeClassification(Task):
+    """Full-batch classification of the nodes of one graph.
+
+    The model is called as ``model(x, graph)``, where ``graph`` has a self-loop at every node and
+    ``x`` is [n, F], or the same matrix as a weighted graph when nearly all of it is zero.
+    """
+
+    def __init__(
+        self,
+        dataset: NodeDataset,
+        *,
+        seed: int = 0,
+        row_normalize: bool = False,
+        device: torch.device | str = "cpu",
+    ):
+        """Prepare features, graph and split.
+
+        Args:
+            dataset: The nodes.
+            seed: Which split of the data set to use.
+            row_normalize: Divide each node's features by their sum.
+            device: Where to train.
+        """
+        x = normalize_rows(dataset.x) if row_normalize else dataset.x
+        self.x = sparse_when_small(x.to(device))
+        self.graph = add_self_loops(dataset.graph).to(device)
+        self.y = dataset.y.to(device)
+        split = dataset.split(seed)
+        self.parts = {
+            "train": split.train.to(device),
+            "val": split.val.to(device),
+            "test": split.test.to(device),
+        }
+
+    def loss(self, model: nn.Module) -> Tensor:
+        """Mean cross entropy of the training nodes."""
+        return self.part_loss(model(self.x, self.graph), "train")
+
+    def evaluate(self, model: nn.Module) -> Evaluation:
+        """Validation loss and the accuracies ``train_acc``, ``val_acc`` and ``test_acc``."""
+        scores = model(self.x, self.graph)
+        metrics = {
+            f"{part}_acc": accuracy(scores[ids], self.y[ids]) for part, ids in self.parts.items()
+        }
+        return Evaluation(self.part_loss(scores, "val").item(), metrics)
+
+    def part_loss(self, scores: Tensor, part: str) -> Tensor:
+        """Mean cross entropy over one part of the split."""
+        ids = self.parts[part]
+        return F.cross_entropy(scores[ids], self.y[ids])
+
+
+def normalize_rows(x: Tensor) -> Tensor:
+    """Each row divided by its sum; a row that sums to zero stays as it is."""
+    total = x.sum(dim=1, keepdim=True)
+    return x / total.masked_fill(total == 0, 1.0)
+
+
+def sparse_when_small(x: Tensor) -> Tensor | Graph:
+    """``x``, or the same matrix as a weighted bipartite graph when few entries are nonzero."""
+    row, column = x.nonzero(as_tuple=True)
+    if row.numel() >= SPARSE_BELOW * x.numel():
+        return x
+    size = (x.shape[1], x.shape[0])
+    return Graph.from_edge_index(torch.stack([column, row]), size, weight=x[row, column])

@@ -1,0 +1,10 @@
+"""Task is abstract: a task without loss and evaluation cannot be made."""
+
+import pytest
+
+from neighborgraph.tasks import Task
+
+
+def test_task_is_abstract() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        Task()  # pyright: ignore[reportAbstractUsage]

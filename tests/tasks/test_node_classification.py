@@ -1,0 +1,65 @@
+"""The task's loss and metrics against the written-out formulas, and how features enter."""
+
+import pytest
+import torch
+
+from neighborgraph.data.synthetic import load_tiny
+from neighborgraph.graph import Graph
+from neighborgraph.tasks import NodeClassification
+from neighborgraph.tasks.node_classification import normalize_rows, sparse_when_small
+
+TINY = load_tiny()
+
+
+class Constant(torch.nn.Module):
+    """Scores that do not depend on the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores = torch.nn.Parameter(torch.randn(120, 4))
+
+    def forward(self, x, graph) -> torch.Tensor:
+        return self.scores
+
+
+def test_loss_and_metrics() -> None:
+    model, task, split = Constant(), NodeClassification(TINY, seed=3), TINY.split(3)
+    log_p = model.scores.log_softmax(1)
+    assert task.loss(model).item() == pytest.approx(
+        -log_p[split.train, TINY.y[split.train]].mean().item()
+    )
+    evaluation = task.evaluate(model)
+    assert evaluation.val_loss == pytest.approx(-log_p[split.val, TINY.y[split.val]].mean().item())
+    right = model.scores.argmax(1) == TINY.y
+    for part, ids in vars(split).items():
+        assert evaluation.metrics[f"{part}_acc"] == pytest.approx(right[ids].float().mean().item())
+
+
+def test_loss_sees_training_labels_only() -> None:
+    model, task = Constant(), NodeClassification(TINY, seed=0)
+    task.loss(model).backward()
+    assert model.scores.grad is not None
+    touched = model.scores.grad.abs().sum(1).nonzero().view(-1)
+    assert torch.equal(touched, TINY.split(0).train.sort().values)
+
+
+def test_model_gets_self_loops() -> None:
+    source, receiver = NodeClassification(TINY).graph.edge_index
+    assert torch.equal(source[source == receiver].sort().values, torch.arange(120))
+
+
+def test_rows_are_divided_by_their_sum() -> None:
+    x = torch.tensor([[1.0, 3.0], [0.0, 0.0], [2.0, -2.0]])
+    assert normalize_rows(x).tolist() == [[0.25, 0.75], [0.0, 0.0], [2.0, -2.0]]
+
+
+def test_only_a_sparse_matrix_becomes_a_graph() -> None:
+    assert isinstance(sparse_when_small(torch.ones(4, 4)), torch.Tensor)
+    x = torch.zeros(10, 30)
+    x[2, 7], x[9, 0] = 5.0, -1.0
+    thin = sparse_when_small(x)
+    assert isinstance(thin, Graph)
+    assert (thin.num_rows, thin.num_cols) == (10, 30)
+    assert thin.weight is not None
+    assert thin.weight.tolist() == [5.0, -1.0]
+    assert thin.edge_index.tolist() == [[7, 0], [2, 9]]

@@ -1,0 +1,141 @@
+"""Recipes: every file loads; every wrong key and value is named."""
+
+from pathlib import Path
+
+import pytest
+
+from neighborgraph.data import DATASETS
+from neighborgraph.errors import ConfigError
+from neighborgraph.models import MODELS, build
+from neighborgraph.tasks.recipe import RECIPES, load_recipe, recipe_names
+
+GOOD = """
+[model]
+hidden_channels = 8
+[optimizer]
+lr = 0.01
+[training]
+epochs = 10
+"""
+
+
+def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
+    (folder / "m").mkdir(exist_ok=True)
+    (folder / "m" / "d.toml").write_text(text)
+    return load_recipe("m", "d", overrides, folder)
+
+
+def test_number_of_recipes() -> None:
+    assert len(recipe_names()) == 17
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_builds_its_model_for_a_known_data_set(name: str) -> None:
+    model, dataset = name.split("/")
+    recipe = load_recipe(model, dataset)
+    assert recipe.name == name
+    assert model in MODELS
+    assert dataset == "default" or dataset in DATASETS
+    build(model, 10, 3, **recipe.model)
+    if recipe.published is not None:
+        assert recipe.published.source
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_has_a_default(model: str) -> None:
+    assert (RECIPES / model / "default.toml").is_file()
+    assert load_recipe(model, "tolokers").name == f"{model}/default"
+
+
+def test_defaults_and_types(tmp_path: Path) -> None:
+    recipe = load_text(tmp_path, GOOD.replace("0.01", "1"))
+    assert recipe.optimizer.lr == 1.0
+    assert isinstance(recipe.optimizer.lr, float)
+    assert recipe.training.checkpoint_every == 100
+    assert recipe.data.row_normalize is False
+    assert recipe.published is None
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("epoch = 3", r"unknown key 'training.epoch'; did you mean 'training.epochs'\?"),
+        ("Window = 3", r"unknown key 'training.Window'; did you mean 'training.window'\?"),
+        ("window = 1.0", "training.window must be int, got 1.0"),
+        ('window = "10"', "training.window must be int, got '10'"),
+        ("window = true", "training.window must be int, got True"),
+        ("window = -1", r"training.window = -1 is outside \[0, inf\]"),
+        ("checkpoint_every = 0", "training.checkpoint_every = 0 is outside"),
+        ("epochs = 11", "not a TOML file"),  # a duplicate key
+        ("[data]\nrow_normalize = 1", "data.row_normalize must be bool, got 1"),
+        ("[data]\nrow_normalize = yes", "not a TOML file"),
+        ("[optimiser]\nlr = 1", r"unknown section 'optimiser'; did you mean 'optimizer'\?"),
+        ("[published]\ntest_acc = 84.4\nstd = 0.1", "published.test_acc = 84.4 is outside"),
+        ("[published]\ntest_acc = 0.5", "published.std is missing"),
+    ],
+)
+def test_wrong_keys_name_key_and_file(tmp_path: Path, extra: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_text(tmp_path, GOOD + extra)
+    assert str(tmp_path / "m" / "d.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e999", "-0.1"])
+def test_learning_rate_out_of_range(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"optimizer.lr = .* is outside \[0, inf\]"):
+        load_text(tmp_path, GOOD.replace("0.01", value))
+
+
+def test_missing_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.lr is missing"):
+        load_text(tmp_path, GOOD.replace("lr = 0.01", ""))
+
+
+def test_overrides_win(tmp_path: Path) -> None:
+    overrides = ("optimizer.lr=0.5", "model.hidden_channels = 32", "data.row_normalize=true")
+    recipe = load_text(tmp_path, GOOD, overrides)
+    assert recipe.optimizer.lr == 0.5
+    assert recipe.model["hidden_channels"] == 32
+    assert recipe.data.row_normalize is True
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lr=0.1", "must look like optimizer.lr=0.01"),
+        ("optimizer.lr", "must look like"),
+        ("optimizer.=1", "must look like"),
+        ("optimizer.lr=", "must look like"),
+        ("optimizer.lr=0.1=0.2", "is not a TOML value"),
+        ("optimizer.lr=$(rm x)", "is not a TOML value"),
+        ("optimizr.lr=1", r"unknown section 'optimizr'; did you mean 'optimizer'\?"),
+        ("optimizer.lrr=1", "with --set optimizer.lrr=1: unknown key 'optimizer.lrr'"),
+        ("training.epochs=1.5", "training.epochs must be int"),
+        ("model.hops=[1]", "model.hops must be one value"),
+    ],
+)
+def test_wrong_overrides(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_text(tmp_path, GOOD, (text,))
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"x" * (2**20 + 1), b"a = " + b"[" * 5000, b"model = 3"]
+)
+def test_hostile_files(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "d.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"d\.toml"):
+        load_recipe("m", "d", folder=tmp_path)
+
+
+def test_byte_order_mark_and_crlf(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    content = b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode()
+    (tmp_path / "m" / "d.toml").write_bytes(content)
+    assert load_recipe("m", "d", folder=tmp_path).training.epochs == 10
+
+
+def test_absent_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the recipe .*default\.toml"):
+        load_recipe("m", "d", folder=tmp_path)
