@@ -6,13 +6,11 @@
 // Which features of an edge take part: all of them, or those the edge won in a maximum.
 struct Every {
     static constexpr bool ASKS = false;
-    __device__ static bool admits(const int*, long long, int) { return true; }
+    __device__ static bool admits(const int*, int) { return true; }
 };
 struct Won {
     static constexpr bool ASKS = true;
-    __device__ static bool admits(const int* winner, long long feature, int edge) {
-        return winner[feature] == edge;
-    }
+    __device__ static bool admits(const int* winner, int edge) { return *winner == edge; }
 };
 
 // x [m, F], winner [m, F] or null -> out [n, F]. A cut row leaves unscaled sums in
@@ -28,39 +26,32 @@ aggregate_sum(const int* item_row, const long long* item_ptr, const int* item_sl
     constexpr int U = 2 * L::UNROLL;  // one operand to gather, where attend has two
     Warp warp(parts);
     if (warp.item >= items) return;
-    Item item = load_item(item_row, item_ptr, item_slot, warp.item);
+    Item item(item_row, item_ptr, item_slot, warp.item);
     L lanes = L::over_channels(warp, width);
 
     A sum[L::CHANNELS] = {};
-    for (long long e = item.begin + lanes.slot; e - lanes.slot < item.end; e += U * lanes.slots) {
+    int stride = U * lanes.slots;
+    for (int e = lanes.slot; e - lanes.slot < item.edges; e += stride) {
+        Step<U> step(item, e, lanes.slots);
         Vector<T, VEC> feature[U][VECTORS];
         A factor[U];
         int col[U], edge[U];
-#pragma unroll
-        for (int u = 0; u < U; ++u) {
-            long long at = e + u * lanes.slots;
-            bool inside = at < item.end;
-            col[u] = inside ? idx[at] : -1;
-            edge[u] = inside && (weight || Features::ASKS) ? edge_id[at] : -1;
-        }
+        step.gather(col, idx, item);
+        if (weight || Features::ASKS) step.gather(edge, edge_id, item);
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             lanes.load(feature[u], x, col[u]);
-            factor[u] = col[u] < 0 ? A(0) : A(1);
-            if (weight && col[u] >= 0) factor[u] *= weight[edge[u]];
-            if (col_scale && col[u] >= 0) factor[u] *= col_scale[col[u]];
+            factor[u] = weight ? weight[edge[u]] : A(1);
+            if (col_scale) factor[u] *= col_scale[col[u]];
         }
 #pragma unroll
-        for (int u = 0; u < U; ++u) {
-            if (col[u] < 0) continue;
+        for (int u = 0; u < U; ++u)
 #pragma unroll
             for (int c = 0; c < L::CHANNELS; ++c) {
                 int v = c / VEC, i = c % VEC;
-                if (!Features::ASKS || lanes.owns(v) &&
-                    Features::admits(winner, lanes.offset(col[u], v) + i, edge[u]))
+                if (step.inside[u] && Features::admits(lanes.at(winner, col[u], v) + i, edge[u]))
                     sum[c] += factor[u] * feature[u][v][i];
             }
-        }
     }
 
     lanes.sum_over_slots(sum);
@@ -82,14 +73,14 @@ aggregate_max(const int* item_row, const long long* item_ptr, const int* item_sl
     using L = Lanes<T, VEC, LANES, VECTORS>;
     Warp warp(parts);
     if (warp.item >= items) return;
-    Item item = load_item(item_row, item_ptr, item_slot, warp.item);
+    Item item(item_row, item_ptr, item_slot, warp.item);
     L lanes = L::over_channels(warp, width);
 
     Extreme<A> best[L::CHANNELS];
 #pragma unroll
     for (int c = 0; c < L::CHANNELS; ++c) best[c] = Extreme<A>{A(0), -1};
-    for (long long e = item.begin + lanes.slot; e < item.end; e += lanes.slots) {
-        int col = idx[e], edge = edge_id[e];
+    for (int e = lanes.slot; e < item.edges; e += lanes.slots) {
+        int col = idx[item.first + e], edge = edge_id[item.first + e];
         Vector<T, VEC> feature[VECTORS];
         lanes.load(feature, x, col);
         A factor = (weight ? weight[edge] : A(1)) * (col_scale ? col_scale[col] : A(1));
@@ -107,17 +98,17 @@ aggregate_max(const int* item_row, const long long* item_ptr, const int* item_sl
             if (other.beats(best[c])) best[c] = other;
         }
     if (lanes.slot != 0) return;
-    A scale = row_scale && item.begin < item.end ? row_scale[item.row] : A(1);
+    A scale = row_scale && item.edges > 0 ? row_scale[item.row] : A(1);
 #pragma unroll
     for (int c = 0; c < L::CHANNELS; ++c) {
         int v = c / VEC, i = c % VEC;
-        if (!lanes.owns(v)) continue;
+        if (!lanes.owned[v]) continue;
         if (item.slot < 0) {
-            narrow(scale * best[c].value, out[lanes.offset(item.row, v) + i]);
-            winner[lanes.offset(item.row, v) + i] = best[c].edge;
+            narrow(scale * best[c].value, lanes.at(out, item.row, v)[i]);
+            lanes.at(winner, item.row, v)[i] = best[c].edge;
         } else {
-            partial[lanes.offset(item.slot, v) + i] = best[c].value;
-            partial_winner[lanes.offset(item.slot, v) + i] = best[c].edge;
+            lanes.at(partial, item.slot, v)[i] = best[c].value;
+            lanes.at(partial_winner, item.slot, v)[i] = best[c].edge;
         }
     }
 }
@@ -134,27 +125,27 @@ aggregate_weight_grad(const int* item_row, const long long* item_ptr, const int*
     using L = Lanes<T, VEC, LANES, VECTORS>;
     Warp warp(1);
     if (warp.item >= items) return;
-    Item item = load_item(item_row, item_ptr, item_slot, warp.item);
+    Item item(item_row, item_ptr, item_slot, warp.item);
     L lanes = L::over_channels(warp, width);
-    for (long long e = item.begin + lanes.slot; e - lanes.slot < item.end; e += lanes.slots) {
-        bool inside = e < item.end;
-        int col = inside ? idx[e] : -1, edge = inside ? edge_id[e] : -1;
+    for (int e = lanes.slot; e - lanes.slot < item.edges; e += lanes.slots) {
+        Step<1> step(item, e, lanes.slots);
+        long long position = item.first + step.edge[0];
+        int col = idx[position], edge = edge_id[position];
         A sum = 0;
-        for (lanes.first_channel = 0; lanes.first_channel < width;
-             lanes.first_channel += LANES * L::CHANNELS) {
+        for (int first = 0; first < width; first += L::STEP * VECTORS) {
+            lanes.begin_at(first);
             Vector<T, VEC> g[VECTORS], feature[VECTORS];
             lanes.load(g, grad, item.row);
             lanes.load(feature, x, col);
 #pragma unroll
             for (int c = 0; c < L::CHANNELS; ++c) {
                 int v = c / VEC, i = c % VEC;
-                if (!Features::ASKS || inside && lanes.owns(v) &&
-                    Features::admits(winner, lanes.offset(item.row, v) + i, edge))
+                if (lanes.owned[v] && Features::admits(lanes.at(winner, item.row, v) + i, edge))
                     sum += g[v][i] * feature[v][i];
             }
         }
         sum = L::sum_over_head(sum);
-        if (inside && lanes.lane == 0)
+        if (step.inside[0] && lanes.lane == 0)
             grad_weight[edge] = sum * (row_scale ? row_scale[item.row] : A(1)) *
                                 (col_scale ? col_scale[col] : A(1));
     }

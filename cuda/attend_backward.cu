@@ -6,9 +6,10 @@
 #include "common/softmax_state.cuh"
 
 // grad q_i = scale * sum_e p_e (g_i . v_j - delta_i) k_j, with delta_i = g_i . out_i - grad_lse_i.
-// stats [n, H, 2] receives (lse, delta) side by side: the transposed pass reads both at random.
+// stats [n, H, 2] receives (lse, delta) side by side: the transposed pass reads both at random. The
+// lse of a row without weight becomes +inf there.
 template <class T, int VEC, int LANES, int VECTORS>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 5)
 attend_grad_q(const int* item_row, const long long* item_ptr, const int* item_slot,
               const int* idx, const T* q, const T* k, const T* v, const T* out,
               const acc_t<T>* lse, const T* grad, const acc_t<T>* grad_lse, T* grad_q,
@@ -19,7 +20,7 @@ attend_grad_q(const int* item_row, const long long* item_ptr, const int* item_sl
     constexpr int U = L::UNROLL;
     Warp warp(parts);
     if (warp.item >= items) return;
-    Item item = load_item(item_row, item_ptr, item_slot, warp.item);
+    Item item(item_row, item_ptr, item_slot, warp.item);
     L lanes = L::over_heads(warp, heads_per_warp, heads, width);
 
     A query[L::CHANNELS], g[L::CHANNELS], sum[L::CHANNELS] = {};
@@ -29,25 +30,24 @@ attend_grad_q(const int* item_row, const long long* item_ptr, const int* item_sl
     lanes.load(result, out, item.row);
     long long state = item.row * heads + lanes.head;
     A lse_i = lanes.has_head() ? lse[state] : A(0);
+    if (lse_i == -infinity<A>()) lse_i = infinity<A>();  // a row without weight: p is 0, not NaN
     A delta = lanes.dot(g, result) - (lanes.has_head() ? grad_lse[state] : A(0));
-    for (long long e = item.begin + lanes.slot; e - lanes.slot < item.end; e += U * lanes.slots) {
+    int stride = U * lanes.slots, col[U];
+    if (item.edges > 0) Step<U>(item, lanes.slot, lanes.slots).gather(col, idx, item);
+    for (int e = lanes.slot; e - lanes.slot < item.edges; e += stride) {
+        Step<U> step(item, e, lanes.slots);
         Vector<T, VEC> key[U][VECTORS], value[U][VECTORS];
-        int col[U];
-#pragma unroll
-        for (int u = 0; u < U; ++u) {
-            long long edge = e + u * lanes.slots;
-            col[u] = edge < item.end ? idx[edge] : -1;
-        }
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             lanes.load(key[u], k, col[u]);
             lanes.load(value[u], v, col[u]);
         }
+        Step<U>(item, e + stride, lanes.slots).gather(col, idx, item);
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             A score = lanes.dot(query, key[u]), gv = lanes.dot(g, value[u]);
-            if (col[u] < 0 || score == -infinity<A>()) continue;
-            A grad_score = exp_2(score - lse_i * log2_e<A>) * (gv - delta);
+            A p = exp_2(score - lse_i * log2_e<A>);
+            A grad_score = step.inside[u] ? p * (gv - delta) : A(0);
 #pragma unroll
             for (int c = 0; c < L::CHANNELS; ++c) sum[c] += grad_score * key[u][c / VEC][c % VEC];
         }
@@ -59,13 +59,14 @@ attend_grad_q(const int* item_row, const long long* item_ptr, const int* item_sl
     for (int c = 0; c < L::CHANNELS; ++c) sum[c] *= A(scale);
     if (item.slot < 0) lanes.store(grad_q, item.row, sum, A(1));
     else lanes.store_partial(partial, item.slot, sum);
-    if (item.first && lanes.lane == 0) stats[2 * state] = lse_i, stats[2 * state + 1] = delta;
+    bool leads = warp.item == 0 || item_row[warp.item - 1] != item.row;
+    if (leads && lanes.lane == 0) stats[2 * state] = lse_i, stats[2 * state + 1] = delta;
 }
 
 // grad k_j = scale * sum_e p_e (g_i . v_j - delta_i) q_i and grad v_j = sum_e p_e g_i, where the
 // items walk the transpose: row j of an item is a source, idx names the receivers i.
 template <class T, int VEC, int LANES, int VECTORS>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 4)
 attend_grad_kv(const int* item_row, const long long* item_ptr, const int* item_slot,
                const int* idx, const T* q, const T* k, const T* v, const acc_t<T>* stats,
                const T* grad, T* grad_k, T* grad_v, acc_t<T>* partial_k, acc_t<T>* partial_v,
@@ -76,35 +77,31 @@ attend_grad_kv(const int* item_row, const long long* item_ptr, const int* item_s
     constexpr int U = L::UNROLL;
     Warp warp(parts);
     if (warp.item >= items) return;
-    Item item = load_item(item_row, item_ptr, item_slot, warp.item);
+    Item item(item_row, item_ptr, item_slot, warp.item);
     L lanes = L::over_heads(warp, heads_per_warp, heads, width);
 
     A key[L::CHANNELS], value[L::CHANNELS], sum_k[L::CHANNELS] = {}, sum_v[L::CHANNELS] = {};
     lanes.load(key, k, item.row, A(scale) * log2_e<A>);
     lanes.load(value, v, item.row, A(1));
-    for (long long e = item.begin + lanes.slot; e - lanes.slot < item.end; e += U * lanes.slots) {
+    int stride = U * lanes.slots, row[U];
+    if (item.edges > 0) Step<U>(item, lanes.slot, lanes.slots).gather(row, idx, item);
+    for (int e = lanes.slot; e - lanes.slot < item.edges; e += stride) {
+        Step<U> step(item, e, lanes.slots);
         Vector<T, VEC> query[U][VECTORS], g[U][VECTORS];
-        A lse[U], delta[U];
-        int row[U];
-#pragma unroll
-        for (int u = 0; u < U; ++u) {
-            long long edge = e + u * lanes.slots;
-            row[u] = edge < item.end ? idx[edge] : -1;
-        }
+        Vector<A, 2> lse_delta[U];
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             lanes.load(query[u], q, row[u]);
             lanes.load(g[u], grad, row[u]);
-            Vector<A, 2> pair = Vector<A, 2>::zero();
-            if (row[u] >= 0 && lanes.has_head())
-                pair = Vector<A, 2>::load(stats + 2 * (row[u] * (long long)heads + lanes.head));
-            lse[u] = pair[0], delta[u] = pair[1];
+            lse_delta[u] = Vector<A, 2>::load(lanes.of_head(stats, row[u]));
         }
+        Step<U>(item, e + stride, lanes.slots).gather(row, idx, item);
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             A score = lanes.dot(key, query[u]), gv = lanes.dot(value, g[u]);
-            if (row[u] < 0 || score == -infinity<A>()) continue;
-            A p = exp_2(score - lse[u] * log2_e<A>), grad_score = p * (gv - delta[u]);
+            A p = exp_2(score - lse_delta[u][0] * log2_e<A>);
+            p = step.inside[u] ? p : A(0);
+            A grad_score = step.inside[u] ? p * (gv - lse_delta[u][1]) : A(0);
 #pragma unroll
             for (int c = 0; c < L::CHANNELS; ++c) {
                 sum_v[c] += p * g[u][c / VEC][c % VEC];

@@ -1,11 +1,12 @@
-// attend: out_i = sum_j p_ij v_j with p_i = softmax_j(scale * q_i . k_j), one warp per work item.
+// attend: out_i = sum_j p_ij v_j with p_i = softmax_j(scale * q_i . k_j), one warp for each group of
+// heads of each work item.
 #include "common/lanes.cuh"
 #include "common/softmax_state.cuh"
 
 // q, out [n, H, D]; k, v [m, H, D]; lse [n, H], natural logarithm.
 // partial_out [slots, H, D] and partial_state [slots, H, 2] (top, total) are for cut rows.
 template <class T, int VEC, int LANES, int VECTORS>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 6)
 attend_forward(const int* item_row, const long long* item_ptr, const int* item_slot,
                const int* idx, const T* q, const T* k, const T* v, T* out, acc_t<T>* lse,
                acc_t<T>* partial_out, acc_t<T>* partial_state, long long items, long long parts,
@@ -15,30 +16,29 @@ attend_forward(const int* item_row, const long long* item_ptr, const int* item_s
     constexpr int U = L::UNROLL;
     Warp warp(parts);
     if (warp.item >= items) return;
-    Item item = load_item(item_row, item_ptr, item_slot, warp.item);
+    Item item(item_row, item_ptr, item_slot, warp.item);
     L lanes = L::over_heads(warp, heads_per_warp, heads, width);
 
     A query[L::CHANNELS], mixed[L::CHANNELS] = {};
     lanes.load(query, q, item.row, A(scale) * log2_e<A>);
     SoftmaxState<A> state;
-    for (long long e = item.begin + lanes.slot; e - lanes.slot < item.end; e += U * lanes.slots) {
+    int stride = U * lanes.slots, col[U];
+    if (item.edges > 0) Step<U>(item, lanes.slot, lanes.slots).gather(col, idx, item);
+    for (int e = lanes.slot; e - lanes.slot < item.edges; e += stride) {
+        Step<U> step(item, e, lanes.slots);
         Vector<T, VEC> key[U][VECTORS], value[U][VECTORS];
         A score[U], top = -infinity<A>();
-        int col[U];
-#pragma unroll
-        for (int u = 0; u < U; ++u) {
-            long long edge = e + u * lanes.slots;
-            col[u] = edge < item.end ? idx[edge] : -1;
-        }
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             lanes.load(key[u], k, col[u]);
             lanes.load(value[u], v, col[u]);
         }
+        // The next step's columns arrive while this one's rows do.
+        Step<U>(item, e + stride, lanes.slots).gather(col, idx, item);
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             A dot = lanes.dot(query, key[u]);
-            score[u] = col[u] < 0 ? -infinity<A>() : dot;
+            score[u] = step.inside[u] ? dot : -infinity<A>();
             top = larger(top, score[u]);
         }
         A factor = state.raise(top);
@@ -46,19 +46,19 @@ attend_forward(const int* item_row, const long long* item_ptr, const int* item_s
         for (int c = 0; c < L::CHANNELS; ++c) mixed[c] *= factor;
 #pragma unroll
         for (int u = 0; u < U; ++u) {
-            A share = share_of(score[u], state.top);
+            A share = state.share(score[u]);
             state.total += share;
-            if (score[u] == -infinity<A>()) continue;  // a masked value may be NaN: not even times 0
+#pragma unroll
+            for (int v = 0; v < VECTORS; ++v)  // a masked value may be NaN: not even times zero
+                if (score[u] == -infinity<A>()) value[u][v] = Vector<T, VEC>::zero();
 #pragma unroll
             for (int c = 0; c < L::CHANNELS; ++c) mixed[c] += share * value[u][c / VEC][c % VEC];
         }
     }
 
     for (int step = lanes.lanes_per_slot(); step < WARP; step *= 2) {
-        A other_top = __shfl_xor_sync(ALL_LANES, state.top, step);
-        A other_total = __shfl_xor_sync(ALL_LANES, state.total, step);
-        A factor = state.raise(other_top), other_factor = share_of(other_top, state.top);
-        state.total += other_factor * other_total;
+        A factor, other_factor = state.merge(__shfl_xor_sync(ALL_LANES, state.top, step),
+                                             __shfl_xor_sync(ALL_LANES, state.total, step), factor);
 #pragma unroll
         for (int c = 0; c < L::CHANNELS; ++c)
             mixed[c] = factor * mixed[c] +

@@ -60,10 +60,8 @@ __global__ void combine_softmax(const int* split_row, const int* split_ptr,
     SoftmaxState<A> state;
     A mixed = 0;
     for (long long slot = split_ptr[element.split]; slot < split_ptr[element.split + 1]; ++slot) {
-        A top = partial_state[2 * (slot * heads + head)];
-        A total = partial_state[2 * (slot * heads + head) + 1];
-        A factor = state.raise(top), share = share_of(top, state.top);
-        state.total += share * total;
+        const A* part = partial_state + 2 * (slot * heads + head);
+        A factor, share = state.merge(part[0], part[1], factor);
         mixed = factor * mixed + share * partial_out[slot * heads * head_width + element.channel];
     }
     narrow(mixed * state.inverse_total(), out[row * heads * head_width + element.channel]);

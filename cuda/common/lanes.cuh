@@ -7,80 +7,114 @@
 #include "common/types.cuh"
 #include "common/work.cuh"
 
+// base + node * row_bytes in one instruction; left to itself, the compiler hoists the widening of
+// row_bytes out of the loop and then multiplies 64 by 64 bits for every row.
+__device__ inline unsigned long long multiply_add(unsigned long long base, unsigned node,
+                                                  unsigned row_bytes) {
+    unsigned long long address;
+    asm("mad.wide.u32 %0, %1, %2, %3;" : "=l"(address) : "r"(node), "r"(row_bytes), "l"(base));
+    return address;
+}
+
 template <class T, int VEC, int LANES, int VECTORS> struct Lanes {
     using A = acc_t<T>;
     static constexpr int CHANNELS = VEC * VECTORS;  // channels a lane owns
-    // 16-byte loads in flight per lane and operand: enough to cover the latency of memory.
+    static constexpr int STEP = LANES * VEC;        // channels from one vector to the next
+    // Edges in flight per slot: 8 loads of 16 bytes a lane cover the latency of memory.
     static constexpr int UNROLL = VECTORS >= 4 ? 1 : 4 / VECTORS;
 
-    int slot, slots;         // this lane's edge slot, and how many the warp has
-    int head;                // this lane's head in [0, heads)
-    int lane;                // this lane among its head's lanes
-    int heads, width;        // H, D
-    int first_channel;       // of this warp's part
+    int slot, slots;       // this lane's edge slot, and how many the warp has
+    int head, heads;       // this lane's head, and how many there are (H)
+    int lane;              // this lane among its head's lanes
+    int width;             // channels of a head (D)
+    int channel[VECTORS];  // first channel of each vector, 0 where the lane does not own one
+    bool owned[VECTORS];   // a lane past the width or past the last head owns nothing
 
-    // The parts of an item are groups of heads.
+    // The parts of an item are groups of heads; heads_per_warp is a power of two.
     __device__ static Lanes over_heads(const Warp& warp, int heads_per_warp, int heads, int width) {
         int lanes_per_row = LANES * heads_per_warp;
-        int head = warp.part * heads_per_warp + warp.lane % lanes_per_row / LANES;
-        return Lanes{warp.lane / lanes_per_row, WARP / lanes_per_row, head, warp.lane % LANES,
-                     heads, width, 0};
+        int shift = __ffs(lanes_per_row) - 1;
+        int head = warp.part * heads_per_warp + (warp.lane & (lanes_per_row - 1)) / LANES;
+        return Lanes(warp.lane >> shift, WARP >> shift, head, heads, warp.lane % LANES, 0, width);
     }
 
     // The parts of an item are ranges of channels of a single head.
     __device__ static Lanes over_channels(const Warp& warp, int width) {
-        return Lanes{warp.lane / LANES, WARP / LANES, 0, warp.lane % LANES, 1, width,
-                     warp.part * LANES * CHANNELS};
+        int first = warp.part * STEP * VECTORS;
+        return Lanes(warp.lane / LANES, WARP / LANES, 0, 1, warp.lane % LANES, first, width);
+    }
+
+    __device__ Lanes(int slot, int slots, int head, int heads, int lane, int first, int width)
+        : slot(slot), slots(slots), head(head), heads(heads), lane(lane), width(width) {
+        begin_at(first);
+    }
+
+    // Move to the channels from `first` on.
+    __device__ void begin_at(int first) {
+#pragma unroll
+        for (int v = 0; v < VECTORS; ++v) {
+            channel[v] = first + v * STEP + lane * VEC;
+            owned[v] = has_head() && channel[v] < width;
+            if (!owned[v]) channel[v] = 0;
+        }
     }
 
     __device__ bool has_head() const { return head < heads; }
-    __device__ int channel(int vector) const {
-        return first_channel + (vector * LANES + lane) * VEC;
-    }
-    __device__ bool owns(int vector) const { return has_head() && channel(vector) < width; }
-    __device__ long long offset(long long node, int vector) const {
-        return (node * heads + head) * (long long)width + channel(vector);
+
+    // This lane's vector v in a node's row of [nodes, H, D] features. A lane that does not own it
+    // gets another valid address, so that loads need no condition.
+    template <class E> __device__ E* at(E* features, int node, int v) const {
+        unsigned row_bytes = unsigned(heads * width) * unsigned(sizeof(E));
+        E* mine = features + ((has_head() ? head : 0) * width + channel[v]);
+        return (E*)multiply_add((unsigned long long)mine, unsigned(node), row_bytes);
     }
 
-    // This lane's vectors of a node's row; zeros beyond the width and for node -1.
-    __device__ void load(Vector<T, VEC> (&row)[VECTORS], const T* features, long long node) const {
+    // This lane's head's pair in [nodes, H, 2] statistics.
+    __device__ const A* of_head(const A* pairs, int node) const {
+        const A* mine = pairs + 2 * (has_head() ? head : 0);
+        unsigned node_bytes = unsigned(heads) * 2 * unsigned(sizeof(A));
+        return (const A*)multiply_add((unsigned long long)mine, unsigned(node), node_bytes);
+    }
+
+    __device__ void load(Vector<T, VEC> (&row)[VECTORS], const T* features, int node) const {
 #pragma unroll
-        for (int v = 0; v < VECTORS; ++v)
-            row[v] = node >= 0 && owns(v) ? Vector<T, VEC>::load(features + offset(node, v))
-                                          : Vector<T, VEC>::zero();
+        for (int v = 0; v < VECTORS; ++v) row[v] = Vector<T, VEC>::load(at(features, node, v));
     }
 
     // The same, widened and multiplied by a factor.
-    __device__ void load(A (&row)[CHANNELS], const T* features, long long node, A factor) const {
+    __device__ void load(A (&row)[CHANNELS], const T* features, int node, A factor) const {
         Vector<T, VEC> narrow_row[VECTORS];
         load(narrow_row, features, node);
 #pragma unroll
         for (int c = 0; c < CHANNELS; ++c) row[c] = factor * narrow_row[c / VEC][c % VEC];
     }
 
-    __device__ void store(T* features, long long node, const A (&row)[CHANNELS], A factor) const {
+    __device__ void store(T* features, int node, const A (&row)[CHANNELS], A factor) const {
 #pragma unroll
         for (int v = 0; v < VECTORS; ++v) {
             Vector<T, VEC> out;
 #pragma unroll
             for (int i = 0; i < VEC; ++i) out.set(i, factor * row[v * VEC + i]);
-            if (owns(v)) out.store(features + offset(node, v));
+            if (owned[v]) out.store(at(features, node, v));
         }
     }
 
     // Unrounded, for the partial results of a cut row.
-    __device__ void store_partial(A* partial, long long slot, const A (&row)[CHANNELS]) const {
+    __device__ void store_partial(A* partial, int slot, const A (&row)[CHANNELS]) const {
 #pragma unroll
-        for (int v = 0; v < VECTORS; ++v)
-#pragma unroll
-            for (int i = 0; i < VEC; ++i)
-                if (owns(v)) partial[offset(slot, v) + i] = row[v * VEC + i];
+        for (int c = 0; c < CHANNELS; ++c)
+            if (owned[c / VEC]) at(partial, slot, c / VEC)[c % VEC] = row[c];
     }
 
     __device__ A dot(const A (&a)[CHANNELS], const Vector<T, VEC> (&b)[VECTORS]) const {
         A sum = 0;
 #pragma unroll
-        for (int c = 0; c < CHANNELS; ++c) sum += a[c] * b[c / VEC][c % VEC];
+        for (int v = 0; v < VECTORS; ++v) {
+            A part = 0;
+#pragma unroll
+            for (int i = 0; i < VEC; ++i) part += a[v * VEC + i] * b[v][i];
+            sum += owned[v] ? part : A(0);
+        }
         return sum_over_head(sum);
     }
 

@@ -3,43 +3,60 @@
 
 #include "common/types.cuh"
 
-__device__ inline float exp_2(float x) { return exp2f(x); }
+// Flushes results below 2^-126 to zero, which is below the rounding of any sum of shares.
+__device__ inline float exp_2(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
 __device__ inline double exp_2(double x) { return exp2(x); }
 __device__ inline float log_2(float x) { return log2f(x); }
 __device__ inline double log_2(double x) { return log2(x); }
 __device__ inline float larger(float x, float y) { return fmaxf(x, y); }  // drops NaN
 __device__ inline double larger(double x, double y) { return fmax(x, y); }
 
-// 2^(score - top). IEEE infinities need no finite stand-in: a score of -inf has no share, also when
-// all are -inf, and the top score has share 1, also when it is +inf. NaN stays NaN.
-template <class A> __device__ A share_of(A score, A top) {
-    if (score == -infinity<A>()) return 0;
-    return score == top ? A(1) : exp_2(score - top);
-}
-
 template <class A> struct SoftmaxState {
     A top = -infinity<A>();
     A total = 0;  // sum of 2^(score - top)
 
-    // Make room for larger scores; returns the factor for everything accumulated so far. NaN does
+    // What a score counts for beside the top one: 2^(score - top). IEEE infinities need no finite
+    // stand-in: a score of -inf has no share, also when all are -inf; the top score has share 1,
+    // also when it is +inf; NaN stays NaN.
+    __device__ A share(A score) const {
+        A base = top == -infinity<A>() ? A(0) : top;
+        return score == base ? A(1) : exp_2(score - base);
+    }
+
+    // Make room for a larger score; returns the factor for everything accumulated so far. NaN does
     // not become the top: it makes its own share NaN, and with it the total.
     __device__ A raise(A score) {
         A before = top;
         top = larger(top, score);
-        A factor = share_of(before, top);
+        A factor = before == -infinity<A>() ? A(0) : share(before);
         total *= factor;
         return factor;
     }
 
+    // Take in what another part of the row accumulated; returns its factor, and the own one in
+    // `factor`.
+    __device__ A merge(A other_top, A other_total, A& factor) {
+        factor = raise(other_top);
+        A other_factor = other_top == -infinity<A>() ? A(0) : share(other_top);
+        total += other_factor * other_total;
+        return other_factor;
+    }
+
     // One +inf takes all the weight; of two, neither can.
+    __device__ bool undefined() const { return top == infinity<A>() && total > 1; }
+
     __device__ A inverse_total() const {
-        if (top == infinity<A>() && total > 1) return infinity<A>() - infinity<A>();
+        if (undefined()) return infinity<A>() - infinity<A>();
         return total == 0 ? A(0) : 1 / total;
     }
 
     // Natural logarithm of the sum of exponentials; -inf when there was no score.
     __device__ A log_sum_exp() const {
-        if (top == infinity<A>() && total > 1) return infinity<A>() - infinity<A>();
+        if (undefined()) return infinity<A>() - infinity<A>();
         return total == 0 ? -infinity<A>() : (top + log_2(total)) * ln_2<A>;
     }
 };

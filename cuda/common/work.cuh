@@ -4,31 +4,51 @@
 constexpr int WARP = 32;
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
-struct Item {
-    long long row;
-    long long begin, end;  // edges
-    long long slot;        // where a cut row leaves its partial result; -1 writes the row itself
-    bool first;            // the row's first item
-};
-
-// A warp serves one part (a group of heads or channels) of one item; parts of an item are
-// neighbours, so that they share its indices in the cache.
+// A warp serves one part (a group of heads, or a range of channels) of one item. The parts of an
+// item are neighbours, so that they share its indices in the cache.
 struct Warp {
     long long item;
     int part;
     int lane;
 
     __device__ Warp(long long parts) {
-        long long warp = (blockIdx.x * (long long)blockDim.x + threadIdx.x) / WARP;
-        item = warp / parts;
-        part = int(warp % parts);
+        long long warp = blockIdx.x * (long long)(blockDim.x / WARP) + threadIdx.x / WARP;
+        item = parts == 1 ? warp : warp / parts;  // a 64-bit division costs as much as ten edges
+        part = int(warp - item * parts);
         lane = threadIdx.x % WARP;
     }
 };
 
-__device__ inline Item load_item(const int* item_row, const long long* item_ptr,
-                                 const int* item_slot, long long item) {
-    int row = item_row[item];
-    return Item{row, item_ptr[item], item_ptr[item + 1], item_slot[item],
-                item == 0 || item_row[item - 1] != row};
-}
+struct Item {
+    int row;
+    int slot;         // where a cut row leaves its partial result; -1 writes the row itself
+    long long first;  // position of its first edge
+    int edges;
+
+    __device__ Item(const int* item_row, const long long* item_ptr, const int* item_slot,
+                    long long item)
+        : row(item_row[item]), slot(item_slot[item]), first(item_ptr[item]),
+          edges(int(item_ptr[item + 1] - first)) {}
+};
+
+// The edges a lane's slot takes in one step of an item: U of them, `slots` apart. Past the item's
+// end the last edge is read again, so that every address is valid; `inside` says which ones count.
+template <int U> struct Step {
+    int edge[U];
+    bool inside[U];
+
+    __device__ Step(const Item& item, int begin, int slots) {
+#pragma unroll
+        for (int u = 0; u < U; ++u) {
+            edge[u] = begin + u * slots;
+            inside[u] = edge[u] < item.edges;
+            edge[u] = inside[u] ? edge[u] : item.edges - 1;
+        }
+    }
+
+    // Their values in an array over all edges, such as the columns.
+    __device__ void gather(int (&values)[U], const int* array, const Item& item) const {
+#pragma unroll
+        for (int u = 0; u < U; ++u) values[u] = __ldg(array + item.first + edge[u]);
+    }
+};

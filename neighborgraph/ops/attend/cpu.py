@@ -34,7 +34,7 @@ def attend_grad_q(csr, q, k, v, out, lse, grad, grad_lse, scale) -> tuple[Tensor
     rows = as_rows(csr)
     grad_q = q.new_zeros(q.shape, dtype=accumulation_dtype(q.dtype))
     delta = (out.to(lse.dtype) * grad.to(lse.dtype)).sum(-1) - grad_lse
-    stats = torch.stack([lse, delta], dim=-1)
+    stats = torch.stack([lse.masked_fill(lse == -torch.inf, torch.inf), delta], dim=-1)
     run_rows(
         grad_q_rows,
         rows.ptr.numpy(),

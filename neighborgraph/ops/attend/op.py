@@ -126,7 +126,8 @@ attend_forward = register(
     fake=fake_attend,
 )
 # out, grad [n, H, D]; lse, grad_lse [n, H] -> grad q [n, H, D], stats [n, H, 2] = (L, delta), side
-# by side because the pass over the transpose reads both at random.
+# by side because the pass over the transpose reads both at random; L is +inf in a row without weight,
+# where exp(s - L) is then 0 and not NaN.
 attend_grad_q = register(
     "attend_grad_q(Tensor[] rows, Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, "
     "Tensor grad, Tensor grad_lse, float scale) -> (Tensor, Tensor)",
