@@ -38,8 +38,8 @@ class DataSettings:
 class OptimizerSettings:
     """Adam's numbers; the weight decay is its L2 term, on all parameters."""
 
-    lr: float = number(low=0)
-    weight_decay: float = number(low=0, default=0.0)
+    lr: float = number(low=0, high=1e6)
+    weight_decay: float = number(low=0, high=1e6, default=0.0)
 
 
 @dataclass(frozen=True)

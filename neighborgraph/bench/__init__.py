@@ -1,0 +1,1 @@
+"""Measuring: one record a run, one runner of seeds, one timer."""
