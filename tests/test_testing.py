@@ -73,7 +73,7 @@ def test_random_graph_repeats_and_covers() -> None:
     bipartite = random_graph(3, 12, 9, 40)
     assert (bipartite.num_rows, bipartite.num_cols, bipartite.num_edges) == (12, 9, 40)
     counts = coverage(random_graph(seed) for seed in range(50))
-    assert min(counts[name] for name in ("empty rows", "duplicates", "self-loops")) >= 45
+    assert min(counts[name] for name in ("empty rows", "duplicates", "self-loops")) >= 40
 
 
 def test_random_graph_without_receivers_and_with_weights() -> None:
