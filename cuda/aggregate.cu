@@ -1,5 +1,5 @@
-// aggregate: out_i = r_i * reduce over edges e = (j -> i) of w_e c_j x_j, one warp for each range of
-// channels of each work item. An absent factor is a null pointer and stands for one.
+// aggregate: out_i = r_i * reduce over edges e = (j -> i) of w_e c_j x_j, one warp for each range
+// of channels of each work item. An absent factor is a null pointer and stands for one.
 #include "common/extreme.cuh"
 #include "common/lanes.cuh"
 
@@ -15,18 +15,17 @@ struct Won {
 
 // x [m, F], winner [m, F] or null -> out [n, F]. A cut row leaves unscaled sums in
 // partial [slots, F].
-template <class T, int VEC, int LANES, int VECTORS, class Features>
-__global__ void __launch_bounds__(128)
-aggregate_sum(const int* item_row, const long long* item_ptr, const int* item_slot,
-              const int* idx, const int* edge_id, const T* x, const acc_t<T>* weight,
-              const acc_t<T>* row_scale, const acc_t<T>* col_scale, const int* winner, T* out,
-              acc_t<T>* partial, long long items, long long parts, long long width) {
+template <class T, int VEC, int LANES, int VECTORS, int U, class Features>
+__global__ void __launch_bounds__(128) aggregate_sum(
+    const int* item_row, const long long* item_first, const int* item_edges, const int* item_slot,
+    const int* idx, const int* edge_id, const T* x, const acc_t<T>* weight,
+    const acc_t<T>* row_scale, const acc_t<T>* col_scale, const int* winner, T* out,
+    acc_t<T>* partial, long long items, long long parts, long long width) {
     using A = acc_t<T>;
-    using L = Lanes<T, VEC, LANES, VECTORS>;
-    constexpr int U = 2 * L::UNROLL;  // one operand to gather, where attend has two
+    using L = Lanes<T, VEC, LANES, VECTORS, U>;
     Warp warp(parts);
     if (warp.item >= items) return;
-    Item item(item_row, item_ptr, item_slot, warp.item);
+    Item item(item_row, item_first, item_edges, item_slot, warp.item);
     L lanes = L::over_channels(warp, width);
 
     A sum[L::CHANNELS] = {};
@@ -56,24 +55,25 @@ aggregate_sum(const int* item_row, const long long* item_ptr, const int* item_sl
 
     lanes.sum_over_slots(sum);
     if (lanes.slot != 0) return;
-    if (item.slot < 0) lanes.store(out, item.row, sum, row_scale ? row_scale[item.row] : A(1));
-    else lanes.store_partial(partial, item.slot, sum);
+    if (item.slot < 0)
+        lanes.store(out, item.row, sum, row_scale ? row_scale[item.row] : A(1));
+    else
+        lanes.store_partial(partial, item.slot, sum);
 }
 
 // x [m, F] -> out [n, F], winner [n, F]: the edge id that won, -1 in an empty row. A cut row leaves
 // unscaled maxima in partial [slots, F] and partial_winner [slots, F].
-template <class T, int VEC, int LANES, int VECTORS>
-__global__ void __launch_bounds__(128)
-aggregate_max(const int* item_row, const long long* item_ptr, const int* item_slot,
-              const int* idx, const int* edge_id, const T* x, const acc_t<T>* weight,
-              const acc_t<T>* row_scale, const acc_t<T>* col_scale, T* out, int* winner,
-              acc_t<T>* partial, int* partial_winner, long long items, long long parts,
-              long long width) {
+template <class T, int VEC, int LANES, int VECTORS, int U>
+__global__ void __launch_bounds__(128) aggregate_max(
+    const int* item_row, const long long* item_first, const int* item_edges, const int* item_slot,
+    const int* idx, const int* edge_id, const T* x, const acc_t<T>* weight,
+    const acc_t<T>* row_scale, const acc_t<T>* col_scale, T* out, int* winner, acc_t<T>* partial,
+    int* partial_winner, long long items, long long parts, long long width) {
     using A = acc_t<T>;
-    using L = Lanes<T, VEC, LANES, VECTORS>;
+    using L = Lanes<T, VEC, LANES, VECTORS, U>;
     Warp warp(parts);
     if (warp.item >= items) return;
-    Item item(item_row, item_ptr, item_slot, warp.item);
+    Item item(item_row, item_first, item_edges, item_slot, warp.item);
     L lanes = L::over_channels(warp, width);
 
     Extreme<A> best[L::CHANNELS];
@@ -93,8 +93,9 @@ aggregate_max(const int* item_row, const long long* item_ptr, const int* item_sl
     for (int step = lanes.lanes_per_slot(); step < WARP; step *= 2)
 #pragma unroll
         for (int c = 0; c < L::CHANNELS; ++c) {
-            Extreme<A> other{__shfl_xor_sync(ALL_LANES, best[c].value, step),
-                             __shfl_xor_sync(ALL_LANES, best[c].edge, step)};
+            Extreme<A> other{
+                __shfl_xor_sync(ALL_LANES, best[c].value, step),
+                __shfl_xor_sync(ALL_LANES, best[c].edge, step)};
             if (other.beats(best[c])) best[c] = other;
         }
     if (lanes.slot != 0) return;
@@ -115,17 +116,17 @@ aggregate_max(const int* item_row, const long long* item_ptr, const int* item_sl
 
 // grad_weight[e] = r_i c_j <g_i, x_j>; grad [n, F], x [m, F], winner [n, F] or null. A warp walks
 // all channels of an edge, LANES * VECTORS vectors at a time.
-template <class T, int VEC, int LANES, int VECTORS, class Features>
-__global__ void __launch_bounds__(128)
-aggregate_weight_grad(const int* item_row, const long long* item_ptr, const int* item_slot,
-                      const int* idx, const int* edge_id, const T* grad, const T* x,
-                      const acc_t<T>* row_scale, const acc_t<T>* col_scale, const int* winner,
-                      acc_t<T>* grad_weight, long long items, long long width) {
+template <class T, int VEC, int LANES, int VECTORS, int U, class Features>
+__global__ void __launch_bounds__(128) aggregate_weight_grad(
+    const int* item_row, const long long* item_first, const int* item_edges, const int* item_slot,
+    const int* idx, const int* edge_id, const T* grad, const T* x, const acc_t<T>* row_scale,
+    const acc_t<T>* col_scale, const int* winner, acc_t<T>* grad_weight, long long items,
+    long long width) {
     using A = acc_t<T>;
-    using L = Lanes<T, VEC, LANES, VECTORS>;
+    using L = Lanes<T, VEC, LANES, VECTORS, U>;
     Warp warp(1);
     if (warp.item >= items) return;
-    Item item(item_row, item_ptr, item_slot, warp.item);
+    Item item(item_row, item_first, item_edges, item_slot, warp.item);
     L lanes = L::over_channels(warp, width);
     for (int e = lanes.slot; e - lanes.slot < item.edges; e += lanes.slots) {
         Step<1> step(item, e, lanes.slots);

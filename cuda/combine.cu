@@ -17,9 +17,9 @@ struct Element {
 
 // partial [slots, F] -> out [n, F] = r_i * sum over slots; row_scale may be null.
 template <class T>
-__global__ void combine_sum(const int* split_row, const int* split_ptr, const acc_t<T>* partial,
-                            const acc_t<T>* row_scale, T* out, long long splits,
-                            long long width) {
+__global__ void combine_sum(
+    const int* split_row, const int* split_ptr, const acc_t<T>* partial, const acc_t<T>* row_scale,
+    T* out, long long splits, long long width) {
     Element element(width);
     if (element.split >= splits) return;
     long long row = split_row[element.split];
@@ -31,9 +31,9 @@ __global__ void combine_sum(const int* split_row, const int* split_ptr, const ac
 
 // partial, partial_winner [slots, F] -> out, winner [n, F].
 template <class T>
-__global__ void combine_max(const int* split_row, const int* split_ptr, const acc_t<T>* partial,
-                            const int* partial_winner, const acc_t<T>* row_scale, T* out,
-                            int* winner, long long splits, long long width) {
+__global__ void combine_max(
+    const int* split_row, const int* split_ptr, const acc_t<T>* partial, const int* partial_winner,
+    const acc_t<T>* row_scale, T* out, int* winner, long long splits, long long width) {
     Element element(width);
     if (element.split >= splits) return;
     long long row = split_row[element.split];
@@ -43,16 +43,17 @@ __global__ void combine_max(const int* split_row, const int* split_ptr, const ac
         Extreme<acc_t<T>> other{partial[at], partial_winner[at]};
         if (other.beats(best)) best = other;
     }
-    narrow(row_scale ? row_scale[row] * best.value : best.value, out[row * width + element.channel]);
+    narrow(
+        row_scale ? row_scale[row] * best.value : best.value, out[row * width + element.channel]);
     winner[row * width + element.channel] = best.edge;
 }
 
 // partial_out [slots, H, D], partial_state [slots, H, 2] (top, total) -> out [n, H, D], lse [n, H].
 template <class T>
-__global__ void combine_softmax(const int* split_row, const int* split_ptr,
-                                const acc_t<T>* partial_out, const acc_t<T>* partial_state, T* out,
-                                acc_t<T>* lse, long long splits, long long heads,
-                                long long head_width) {
+__global__ void combine_softmax(
+    const int* split_row, const int* split_ptr, const acc_t<T>* partial_out,
+    const acc_t<T>* partial_state, T* out, acc_t<T>* lse, long long splits, long long heads,
+    long long head_width) {
     using A = acc_t<T>;
     Element element(heads * head_width);
     if (element.split >= splits) return;

@@ -3,17 +3,17 @@
 #include "common/lanes.cuh"
 
 // out_i = sum over edges (j -> i) of k_j * v_j, elementwise; rows are not cut.
-template <class T, int VEC, int LANES, int VECTORS>
-__global__ void __launch_bounds__(128, 6)
-gather_floor(const int* item_row, const long long* item_ptr, const int* item_slot, const int* idx,
-             const T* k, const T* v, T* out, long long items, long long parts,
-             long long heads_per_warp, long long heads, long long width) {
+template <class T, int VEC, int LANES, int VECTORS, int U>
+__global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(1, 28))
+    gather_floor(
+        const int* item_row, const long long* item_first, const int* item_edges,
+        const int* item_slot, const int* idx, const T* k, const T* v, T* out, long long items,
+        long long parts, long long heads_per_warp, long long heads, long long width) {
     using A = acc_t<T>;
-    using L = Lanes<T, VEC, LANES, VECTORS>;
-    constexpr int U = L::UNROLL;
+    using L = Lanes<T, VEC, LANES, VECTORS, U>;
     Warp warp(parts);
     if (warp.item >= items) return;
-    Item item(item_row, item_ptr, item_slot, warp.item);
+    Item item(item_row, item_first, item_edges, item_slot, warp.item);
     L lanes = L::over_heads(warp, heads_per_warp, heads, width);
     A sum[L::CHANNELS] = {};
     int stride = U * lanes.slots, col[U];

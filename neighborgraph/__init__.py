@@ -1,1 +1,30 @@
-"""Graph neural networks as neighborhood aggregation, over fused sparse kernels."""
+"""Graph neural networks as neighborhood aggregation, over fused sparse kernels.
+
+A `Graph` says who neighbours whom; `aggregate` and `attend` are functions of a graph and tensors,
+on the device the tensors are on. Layers, models, data sets, tasks and the command line are the
+sub-packages ``nn``, ``models``, ``data``, ``tasks`` and ``cli``.
+"""
+
+from neighborgraph.graph import (
+    Graph,
+    add_self_loops,
+    as_graph,
+    load_graph,
+    save_graph,
+    to_undirected,
+)
+from neighborgraph.ops import aggregate, attend, attend_with_lse
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Graph",
+    "add_self_loops",
+    "aggregate",
+    "as_graph",
+    "attend",
+    "attend_with_lse",
+    "load_graph",
+    "save_graph",
+    "to_undirected",
+]

@@ -2,7 +2,8 @@
 #pragma once
 
 // NaN is larger than everything; a tie goes to the lower edge id; edge -1 means nothing yet.
-template <class A> struct Extreme {
+template <class A>
+struct Extreme {
     A value;
     int edge;
 

@@ -1,27 +1,30 @@
 // How a warp covers feature rows: slots of edges, each slot a few heads, each head a few lanes.
 //
 // A lane owns VECTORS vectors of VEC channels of one head, LANES vectors apart. With h heads to a
-// warp, h * LANES lanes carry one row and the warp has 32 / (h * LANES) slots.
+// warp, h * LANES lanes carry one row and the warp has 32 / (h * LANES) slots. A slot takes U edges
+// at a step, whose loads are in flight together.
 #pragma once
 
 #include "common/types.cuh"
 #include "common/work.cuh"
 
-// base + node * row_bytes in one instruction; left to itself, the compiler hoists the widening of
-// row_bytes out of the loop and then multiplies 64 by 64 bits for every row.
-__device__ inline unsigned long long multiply_add(unsigned long long base, unsigned node,
-                                                  unsigned row_bytes) {
-    unsigned long long address;
-    asm("mad.wide.u32 %0, %1, %2, %3;" : "=l"(address) : "r"(node), "r"(row_bytes), "l"(base));
-    return address;
-}
-
-template <class T, int VEC, int LANES, int VECTORS> struct Lanes {
+template <class T, int VEC, int LANES, int VECTORS, int U>
+struct Lanes {
     using A = acc_t<T>;
     static constexpr int CHANNELS = VEC * VECTORS;  // channels a lane owns
     static constexpr int STEP = LANES * VEC;        // channels from one vector to the next
-    // Edges in flight per slot: 8 loads of 16 bytes a lane cover the latency of memory.
-    static constexpr int UNROLL = VECTORS >= 4 ? 1 : 4 / VECTORS;
+    // The lanes of a head share out the scores of a step's U edges, OWN each.
+    static constexpr int SHARERS = U < LANES ? U : LANES;
+    static constexpr int OWN = U / SHARERS;
+
+    // Blocks of 128 threads to aim for, from the registers of a lane: the widened rows it keeps,
+    // two gathered rows an edge, and whatever else the kernel holds.
+    static constexpr int blocks(int kept_rows, int others) {
+        int kept = kept_rows * CHANNELS * int(sizeof(A)) / 4;
+        int gathered = 2 * U * CHANNELS * int(sizeof(T)) / 4;
+        int fit = 65536 / 128 / (kept + gathered + others);
+        return fit < 1 ? 1 : fit > 8 ? 8 : fit;
+    }
 
     int slot, slots;       // this lane's edge slot, and how many the warp has
     int head, heads;       // this lane's head, and how many there are (H)
@@ -63,17 +66,16 @@ template <class T, int VEC, int LANES, int VECTORS> struct Lanes {
 
     // This lane's vector v in a node's row of [nodes, H, D] features. A lane that does not own it
     // gets another valid address, so that loads need no condition.
-    template <class E> __device__ E* at(E* features, int node, int v) const {
-        unsigned row_bytes = unsigned(heads * width) * unsigned(sizeof(E));
+    template <class E>
+    __device__ E* at(E* features, int node, int v) const {
         E* mine = features + ((has_head() ? head : 0) * width + channel[v]);
-        return (E*)multiply_add((unsigned long long)mine, unsigned(node), row_bytes);
+        return advance(mine, node, heads * width * int(sizeof(E)));
     }
 
     // This lane's head's pair in [nodes, H, 2] statistics.
     __device__ const A* of_head(const A* pairs, int node) const {
         const A* mine = pairs + 2 * (has_head() ? head : 0);
-        unsigned node_bytes = unsigned(heads) * 2 * unsigned(sizeof(A));
-        return (const A*)multiply_add((unsigned long long)mine, unsigned(node), node_bytes);
+        return advance(mine, node, heads * 2 * int(sizeof(A)));
     }
 
     __device__ void load(Vector<T, VEC> (&row)[VECTORS], const T* features, int node) const {
@@ -106,7 +108,8 @@ template <class T, int VEC, int LANES, int VECTORS> struct Lanes {
             if (owned[c / VEC]) at(partial, slot, c / VEC)[c % VEC] = row[c];
     }
 
-    __device__ A dot(const A (&a)[CHANNELS], const Vector<T, VEC> (&b)[VECTORS]) const {
+    // This lane's share of an inner product.
+    __device__ A partial_dot(const A (&a)[CHANNELS], const Vector<T, VEC> (&b)[VECTORS]) const {
         A sum = 0;
 #pragma unroll
         for (int v = 0; v < VECTORS; ++v) {
@@ -115,12 +118,55 @@ template <class T, int VEC, int LANES, int VECTORS> struct Lanes {
             for (int i = 0; i < VEC; ++i) part += a[v * VEC + i] * b[v][i];
             sum += owned[v] ? part : A(0);
         }
-        return sum_over_head(sum);
+        return sum;
     }
 
     __device__ static A sum_over_head(A x) {
 #pragma unroll
         for (int step = LANES / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
+        return x;
+    }
+
+    // Sums each of x[0 .. U) over the head's lanes. The lanes share the sums out: each ends up
+    // with OWN of them in x[0 .. OWN), those of the edges from first_own() on. Carrying half as
+    // many at each step takes 5 shuffles for 4 sums over 16 lanes, where one by one takes 16.
+    __device__ void sum_each_over_head(A (&x)[U]) const {
+        int carried = U;
+#pragma unroll
+        for (int step = LANES / 2; step > 0; step /= 2) {
+            if (carried > OWN) {
+                carried /= 2;
+                bool upper = lane & step;
+#pragma unroll
+                for (int i = 0; i < carried; ++i) {
+                    A sent = upper ? x[i] : x[i + carried];
+                    A kept = upper ? x[i + carried] : x[i];
+                    x[i] = kept + __shfl_xor_sync(ALL_LANES, sent, step);
+                }
+            } else {
+#pragma unroll
+                for (int i = 0; i < OWN; ++i) x[i] += __shfl_xor_sync(ALL_LANES, x[i], step);
+            }
+        }
+    }
+    __device__ int first_own() const { return lane / (LANES / SHARERS) * OWN; }
+
+    // What the owner of edge u has for it.
+    __device__ static A of_edge(const A (&own)[OWN], int u) {
+        return __shfl_sync(ALL_LANES, own[u % OWN], u / OWN * (LANES / SHARERS), LANES);
+    }
+
+    // Over the lanes that own different edges; all lanes of the head get the result.
+    __device__ static A max_over_owners(A x) {
+#pragma unroll
+        for (int step = LANES / SHARERS; step < LANES; step *= 2)
+            x = larger(x, __shfl_xor_sync(ALL_LANES, x, step));
+        return x;
+    }
+    __device__ static A sum_over_owners(A x) {
+#pragma unroll
+        for (int step = LANES / SHARERS; step < LANES; step *= 2)
+            x += __shfl_xor_sync(ALL_LANES, x, step);
         return x;
     }
 

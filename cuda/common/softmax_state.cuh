@@ -9,13 +9,18 @@ __device__ inline float exp_2(float x) {
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-__device__ inline double exp_2(double x) { return exp2(x); }
-__device__ inline float log_2(float x) { return log2f(x); }
-__device__ inline double log_2(double x) { return log2(x); }
-__device__ inline float larger(float x, float y) { return fmaxf(x, y); }  // drops NaN
-__device__ inline double larger(double x, double y) { return fmax(x, y); }
+__device__ inline double exp_2(double x) {
+    return exp2(x);
+}
+__device__ inline float log_2(float x) {
+    return log2f(x);
+}
+__device__ inline double log_2(double x) {
+    return log2(x);
+}
 
-template <class A> struct SoftmaxState {
+template <class A>
+struct SoftmaxState {
     A top = -infinity<A>();
     A total = 0;  // sum of 2^(score - top)
 

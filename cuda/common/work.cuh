@@ -1,6 +1,8 @@
 // Work items: what one warp does. The arrays are described in neighborgraph/graph/schedule.py.
 #pragma once
 
+#include "common/types.cuh"
+
 constexpr int WARP = 32;
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
@@ -21,19 +23,23 @@ struct Warp {
 
 struct Item {
     int row;
-    int slot;         // where a cut row leaves its partial result; -1 writes the row itself
-    long long first;  // position of its first edge
+    int slot;  // where a cut row leaves its partial result; -1 writes the row itself
     int edges;
+    long long first;  // position of its first edge
 
-    __device__ Item(const int* item_row, const long long* item_ptr, const int* item_slot,
-                    long long item)
-        : row(item_row[item]), slot(item_slot[item]), first(item_ptr[item]),
-          edges(int(item_ptr[item + 1] - first)) {}
+    __device__ Item(
+        const int* item_row, const long long* item_first, const int* item_edges,
+        const int* item_slot, long long item)
+        : row(item_row[item]),
+          slot(item_slot[item]),
+          edges(item_edges[item]),
+          first(item_first[item]) {}
 };
 
 // The edges a lane's slot takes in one step of an item: U of them, `slots` apart. Past the item's
 // end the last edge is read again, so that every address is valid; `inside` says which ones count.
-template <int U> struct Step {
+template <int U>
+struct Step {
     int edge[U];
     bool inside[U];
 
@@ -49,6 +55,6 @@ template <int U> struct Step {
     // Their values in an array over all edges, such as the columns.
     __device__ void gather(int (&values)[U], const int* array, const Item& item) const {
 #pragma unroll
-        for (int u = 0; u < U; ++u) values[u] = __ldg(array + item.first + edge[u]);
+        for (int u = 0; u < U; ++u) values[u] = __ldg(advance(array + item.first, edge[u], 4));
     }
 };

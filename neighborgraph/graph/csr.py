@@ -17,6 +17,7 @@ from neighborgraph.graph.structure import (
     expect_edge_index,
     expect_ids,
     expect_pointer,
+    expect_size,
     expect_sizes,
     expect_weight,
 )
@@ -32,7 +33,8 @@ class Csr(NamedTuple):
     edge_id: Tensor
     """[e] int32: the caller's number of the edge at each position."""
     item_row: Tensor
-    item_ptr: Tensor
+    item_first: Tensor
+    item_edges: Tensor
     item_slot: Tensor
     split_row: Tensor
     split_ptr: Tensor
@@ -93,7 +95,8 @@ class Graph:
             edge_index: [2, e] int32 or int64.
             num_nodes: The number of nodes, or (sources m, receivers n) of a bipartite graph. It is
                 never guessed from the largest id, which would lose trailing isolated nodes.
-            weight: Optional [e] floating point edge weights; may require grad.
+            weight: Optional [e] floating point edge weights; copied, except that weights which
+                require grad stay the caller's own, so that they can be learned.
             transpose: False leaves out the transpose: less memory, no backward pass.
 
         Raises:
@@ -104,8 +107,8 @@ class Graph:
         num_cols, num_rows = expect_sizes(num_nodes)
         expect_edge_index(edge_index)
         for axis, size in enumerate((num_cols, num_rows)):
-            expect_ids(f"edge_index[{axis}]", edge_index[axis], size)
-        expect_weight(weight, edge_index.shape[1], edge_index)
+            expect_ids(f"edge_index[{axis}]", edge_index[axis], size, "num_nodes")
+        expect_weight(weight, edge_index.shape[1], edge_index=edge_index)
         return Graph.from_trusted_edge_index(
             edge_index, (num_cols, num_rows), weight=weight, transpose=transpose
         )
@@ -124,6 +127,8 @@ class Graph:
         col, row = edge_index.as_subclass(Tensor).detach().to(torch.int32).unbind()
         rows = sort_edges(row, col, num_rows)
         cols = sort_edges(col, row, num_cols) if transpose else None
+        if weight is not None and not weight.requires_grad:
+            weight = weight.clone(memory_format=torch.contiguous_format)
         return Graph(rows, cols, num_rows, num_cols, weight)
 
     @staticmethod
@@ -149,10 +154,10 @@ class Graph:
             DtypeError: Pointer, ids or weights have another type.
             DeviceError: The tensors are on different devices.
         """
-        _, num_cols = expect_sizes((0, num_cols))
+        expect_size("num_cols", num_cols)
         expect_pointer(ptr, idx)
-        expect_ids("idx", idx, num_cols)
-        expect_weight(weight, idx.numel(), idx)
+        expect_ids("idx", idx, num_cols, "num_cols")
+        expect_weight(weight, idx.numel(), idx=idx)
         num_rows = ptr.numel() - 1
         ptr, idx = ptr.detach().to(torch.int64), idx.detach().to(torch.int32)
         row = torch.arange(num_rows, dtype=torch.int32, device=idx.device)

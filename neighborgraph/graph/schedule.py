@@ -11,15 +11,23 @@ import torch
 from torch import Tensor
 
 MAX_ITEM_EDGES = 512
+LONG_ITEM_EDGES = 128
+"""Items from this length on go first: one that started last would be waited for alone."""
 
 
 class Schedule(NamedTuple):
-    """w work items over n rows; item t serves edges ``item_ptr[t] .. item_ptr[t+1]`` of its row."""
+    """w work items over n rows; every row has at least one, an empty row an empty one.
+
+    Long items come first, then the others; both in row order, so that neighbouring warps read
+    neighbouring rows.
+    """
 
     item_row: Tensor
-    """[w] int32: the row an item belongs to; items are in row order, and every row has one."""
-    item_ptr: Tensor
-    """[w + 1] int64: first edge of each item; an empty row has one empty item."""
+    """[w] int32: the row an item belongs to."""
+    item_first: Tensor
+    """[w] int64: position of the item's first edge."""
+    item_edges: Tensor
+    """[w] int32: how many edges it serves, at most ``MAX_ITEM_EDGES``."""
     item_slot: Tensor
     """[w] int32: where a cut row's item leaves its partial result; -1 writes the row itself."""
     split_row: Tensor
@@ -40,14 +48,23 @@ def schedule(ptr: Tensor, max_item_edges: int = MAX_ITEM_EDGES) -> Schedule:
 
     rows = torch.arange(num_rows, dtype=torch.int32, device=device)
     item_row = rows.repeat_interleave(parts, output_size=num_items)
-    item = torch.arange(num_items, device=device)
-    item_ptr = torch.empty(num_items + 1, dtype=torch.int64, device=device)
-    item_ptr[:-1] = ptr[item_row] + (item - first_item[item_row]) * max_item_edges
-    item_ptr[-1] = ptr[-1]
+    part = torch.arange(num_items, device=device) - first_item[item_row]
+    item_first = ptr[item_row] + part * max_item_edges
+    item_edges = (ptr[1:][item_row] - item_first).clamp_(max=max_item_edges).int()
 
     split_row = rows[parts > 1]
     split_ptr = torch.zeros(split_row.numel() + 1, dtype=torch.int32, device=device)
     torch.cumsum(parts[split_row], 0, out=split_ptr[1:], dtype=torch.int32)
     is_split = parts[item_row] > 1
     item_slot = is_split.cumsum(0, dtype=torch.int32).sub_(1).masked_fill_(~is_split, -1)
-    return Schedule(item_row, item_ptr, item_slot, split_row, split_ptr)
+
+    is_long = item_edges >= LONG_ITEM_EDGES
+    order = torch.cat([is_long.nonzero().view(-1), (~is_long).nonzero().view(-1)])
+    return Schedule(
+        item_row[order],
+        item_first[order],
+        item_edges[order],
+        item_slot[order],
+        split_row,
+        split_ptr,
+    )

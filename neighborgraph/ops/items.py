@@ -17,7 +17,7 @@ BLOCK = 128
 def launch(instance: Instance, rows: Csr, parts: int, *args: Tensor | int | float | None) -> None:
     """One warp for each of ``parts`` parts of each work item of ``rows``."""
     warps = rows.item_row.shape[0] * parts
-    items = rows.item_row, rows.item_ptr, rows.item_slot, rows.idx
+    items = rows.item_row, rows.item_first, rows.item_edges, rows.item_slot, rows.idx
     load(instance, rows.ptr.device).launch(-(-warps * WARP // BLOCK), BLOCK, *items, *args)
 
 

@@ -1,7 +1,7 @@
 """The launch plan that all GPU kernels share: how the lanes of a warp cover a feature row."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,9 @@ from neighborgraph.errors import InputError
 WARP = 32
 """Lanes of a warp."""
 MAX_VECTORS = 8
-"""Vectors a lane holds in registers; more would spill to memory."""
+"""Vectors of a head a lane holds in registers; more would spill to memory."""
+MAX_CHANNEL_VECTORS = 4
+"""Vectors a lane holds where wider rows can be shared by several warps."""
 
 CUDA_NAMES = {
     torch.float64: "double",
@@ -29,12 +31,14 @@ class Lanes:
         vector: Channels that a lane loads at once, at most 16 bytes of them.
         lanes: Lanes of a warp that carry one head; a power of two.
         vectors: Vectors of one head that a lane holds; a power of two.
+        unroll: Edges that a slot of lanes takes at a step.
         heads: Heads that a warp serves side by side; a power of two.
     """
 
     vector: int
     lanes: int
     vectors: int
+    unroll: int
     heads: int
 
     @property
@@ -43,8 +47,8 @@ class Lanes:
         return self.vector * self.lanes * self.vectors
 
     def template(self, dtype: torch.dtype) -> str:
-        """The template arguments T, VEC, LANES, VECTORS."""
-        return f"{CUDA_NAMES[dtype]}, {self.vector}, {self.lanes}, {self.vectors}"
+        """The template arguments T, VEC, LANES, VECTORS, U."""
+        return f"{CUDA_NAMES[dtype]}, {self.vector}, {self.lanes}, {self.vectors}, {self.unroll}"
 
 
 def lanes_for(dtype: torch.dtype, width: int, heads: int = 1) -> Lanes:
@@ -64,28 +68,47 @@ def lanes_for(dtype: torch.dtype, width: int, heads: int = 1) -> Lanes:
             f"when the width is a multiple of {vector} and no more; pad it to a multiple of "
             f"{16 // dtype.itemsize} (at most {WARP * MAX_VECTORS * 16 // dtype.itemsize})"
         )
-    return Lanes(vector, lanes, vectors, min(power_of_two_above(heads), WARP // lanes))
+    heads_per_warp = min(power_of_two_above(heads), WARP // lanes)
+    slots = WARP // (lanes * heads_per_warp)
+    # Eight vectors of k and v in flight a lane cover the latency of memory; with four slots and
+    # more a step would be longer than most rows, and other warps cover it.
+    unroll = max(1, (4 if slots <= 2 else 2) // vectors)
+    return Lanes(vector, lanes, vectors, unroll, heads_per_warp)
 
 
-def channel_lanes_for(dtype: torch.dtype, width: int, max_vectors: int) -> Lanes:
-    """The plan for one row of any width, of which a warp serves one range of channels."""
+def channel_lanes_for(dtype: torch.dtype, width: int, in_flight: int) -> Lanes:
+    """The plan for one row of any width, of which a warp serves one range of channels.
+
+    ``in_flight`` vectors of a lane are loaded together: of as many edges as that leaves room for.
+    """
     vector = vector_for(dtype, width)
     count = -(-width // vector)
     lanes = min(WARP, power_of_two_above(count))
-    return Lanes(vector, lanes, min(max_vectors, power_of_two_above(-(-count // lanes))), 1)
+    vectors = min(MAX_CHANNEL_VECTORS, in_flight, power_of_two_above(-(-count // lanes)))
+    return Lanes(vector, lanes, vectors, in_flight // vectors, 1)
 
 
 def head_plans(dtype: torch.dtype) -> Iterator[Lanes]:
     """Every plan of lanes_for up to the number of heads, which is no template argument."""
+    for plan in shapes(dtype, MAX_VECTORS):
+        most = max(1, 4 // plan.vectors)
+        yield replace(plan, unroll=most)
+        if plan.lanes < WARP // 2:
+            yield replace(plan, unroll=most // 2)
+
+
+def channel_plans(dtype: torch.dtype, in_flight: int) -> Iterator[Lanes]:
+    """Every plan of channel_lanes_for."""
+    for plan in shapes(dtype, min(MAX_CHANNEL_VECTORS, in_flight)):
+        yield replace(plan, unroll=in_flight // plan.vectors)
+
+
+def shapes(dtype: torch.dtype, max_vectors: int) -> Iterator[Lanes]:
+    """Every way to cover a width, with an unroll of one."""
     for vector in powers_of_two(16 // dtype.itemsize):
         for lanes in powers_of_two(WARP):
-            for vectors in powers_of_two(MAX_VECTORS if lanes == WARP else 1):
-                yield Lanes(vector, lanes, vectors, WARP // lanes)
-
-
-def channel_plans(dtype: torch.dtype, max_vectors: int) -> Iterator[Lanes]:
-    """Every plan of channel_lanes_for."""
-    return (plan for plan in head_plans(dtype) if plan.vectors <= max_vectors)
+            for vectors in powers_of_two(max_vectors if lanes == WARP else 1):
+                yield Lanes(vector, lanes, vectors, 1, WARP // lanes)
 
 
 def powers_of_two(largest: int) -> Iterator[int]:

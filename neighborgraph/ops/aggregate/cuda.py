@@ -10,8 +10,8 @@ from neighborgraph.ops.items import combine, combine_instance, launch, workspace
 from neighborgraph.ops.lanes import CUDA_NAMES, aligned, channel_lanes_for, channel_plans
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
 
-SUM_VECTORS = 4
-"""Vectors a lane sums side by side at most; wider rows are shared by several warps."""
+SUM_IN_FLIGHT = 8
+"""Vectors a lane loads before it adds them, which covers the latency of memory."""
 
 
 def aggregate_sum(csr, x, weight, row_scale, col_scale, winner) -> Tensor:
@@ -23,7 +23,7 @@ def aggregate_sum(csr, x, weight, row_scale, col_scale, winner) -> Tensor:
     if width == 0:
         return out
     partial = workspace(rows, out)
-    lanes = channel_lanes_for(x.dtype, width, SUM_VECTORS)
+    lanes = channel_lanes_for(x.dtype, width, SUM_IN_FLIGHT)
     parts = -(-width // lanes.channels)
     kernel = f"aggregate_sum<{lanes.template(x.dtype)}, {which_features(winner)}>"
     inputs = rows.edge_id, x, weight, row_scale, col_scale, winner
@@ -82,7 +82,7 @@ def contiguous(*factors: Tensor | None) -> tuple[Tensor | None, ...]:
 def instances() -> Iterator[Instance]:
     """Every instance that any shape can ask for."""
     for dtype in CUDA_NAMES:
-        for lanes in channel_plans(dtype, SUM_VECTORS):
+        for lanes in channel_plans(dtype, SUM_IN_FLIGHT):
             for features in ("Every", "Won"):
                 yield Instance(
                     "aggregate.cu", f"aggregate_sum<{lanes.template(dtype)}, {features}>"

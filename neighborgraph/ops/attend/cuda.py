@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from neighborgraph.graph import Csr
 from neighborgraph.jit import Instance
 from neighborgraph.ops.items import combine, combine_instance, launch, workspace
 from neighborgraph.ops.lanes import CUDA_NAMES, Lanes, aligned, head_plans, lanes_for
@@ -19,7 +20,7 @@ def attend(csr, q, k, v, scale) -> tuple[Tensor, Tensor]:
     lse = q.new_empty(q.shape[:2], dtype=accumulation_dtype(q.dtype))
     partial = workspace(rows, q)
     state = workspace(rows, lse, 2)
-    launch_heads("attend_forward", rows, q, k, v, out, lse, partial, state, scale=scale)
+    launch_heads("attend_forward", rows, q, k, v, out, lse, partial, state, like=q, scale=scale)
     combine("combine_softmax", rows, out, (partial, state, out, lse), q.shape[1:])
     return out, lse
 
@@ -31,8 +32,8 @@ def attend_grad_q(csr, q, k, v, out, lse, grad, grad_lse, scale) -> tuple[Tensor
     grad_q = torch.empty_like(q)
     stats = lse.new_empty(*lse.shape, 2)
     partial = workspace(rows, q)
-    inputs = q, k, v, out, lse.contiguous(), grad, grad_lse.contiguous()
-    launch_heads("attend_grad_q", rows, *inputs, grad_q, stats, partial, scale=scale)
+    inputs = rows.ptr, q, k, v, out, lse.contiguous(), grad, grad_lse.contiguous()
+    launch_heads("attend_grad_q", rows, *inputs, grad_q, stats, partial, like=q, scale=scale)
     combine("combine_sum", rows, grad_q, (partial, None, grad_q), (q.shape[1:].numel(),))
     return grad_q, stats
 
@@ -44,20 +45,22 @@ def attend_grad_kv(csr, q, k, v, stats, grad, scale) -> tuple[Tensor, Tensor]:
     grad_k, grad_v = torch.empty_like(k), torch.empty_like(v)
     partial_k, partial_v = workspace(cols, k), workspace(cols, v)
     outputs = grad_k, grad_v, partial_k, partial_v
-    launch_heads("attend_grad_kv", cols, q, k, v, stats.contiguous(), grad, *outputs, scale=scale)
+    launch_heads(
+        "attend_grad_kv", cols, q, k, v, stats.contiguous(), grad, *outputs, like=k, scale=scale
+    )
     width = (k.shape[1:].numel(),)
     combine("combine_sum", cols, grad_k, (partial_k, None, grad_k), width)
     combine("combine_sum", cols, grad_v, (partial_v, None, grad_v), width)
     return grad_k, grad_v
 
 
-def launch_heads(kernel: str, rows, q: Tensor, *tensors: Tensor, scale: float) -> None:
-    """One warp for each group of heads of each work item."""
-    heads, width = q.shape[1:]
-    lanes = lanes_for(q.dtype, width, heads)
+def launch_heads(kernel: str, rows: Csr, *tensors: Tensor, like: Tensor, scale: float) -> None:
+    """One warp for each group of heads [H, D] of each work item."""
+    heads, width = like.shape[1:]
+    lanes = lanes_for(like.dtype, width, heads)
     parts = -(-heads // lanes.heads)
     sizes = rows.item_row.shape[0], parts, lanes.heads, heads, width
-    launch(instance(kernel, q.dtype, lanes), rows, parts, q, *tensors, *sizes, float(scale))
+    launch(instance(kernel, like.dtype, lanes), rows, parts, *tensors, *sizes, float(scale))
 
 
 def instance(kernel: str, dtype: torch.dtype, lanes: Lanes) -> Instance:
