@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from neighborgraph.errors import InputError
 from neighborgraph.graph import Graph
+from neighborgraph.graph.build import expect_square
 from neighborgraph.ops import aggregate
 
 
@@ -39,7 +40,7 @@ def propagate(graph: Graph, x: Tensor) -> Tensor:
     Raises:
         InputError: ``graph`` is not square.
     """
-    expect_square(graph)
+    expect_square(graph, "propagation")
     scale = symmetric_scale(graph, torch.promote_types(x.dtype, torch.float32))
     return aggregate(graph, x, "sum", row_scale=scale, col_scale=scale)
 
@@ -68,7 +69,7 @@ class KHopPropagate(nn.Module):
             graph: A square graph that already has its self-loops.
             x: [n, ...] node features.
         """
-        expect_square(graph)
+        expect_square(graph, "propagation")
         scale = symmetric_scale(graph, torch.promote_types(x.dtype, torch.float32))
         hops = [x]
         for _ in range(self.hops):
@@ -79,11 +80,3 @@ class KHopPropagate(nn.Module):
         """The constructor's argument."""
         return f"hops={self.hops}"
 
-
-def expect_square(graph: Graph) -> None:
-    """Refuse a bipartite graph, whose rows and columns are different nodes."""
-    if graph.num_rows != graph.num_cols:
-        raise InputError(
-            f"graph has {graph.num_cols} sources and {graph.num_rows} receivers; propagation "
-            "needs a square graph"
-        )
