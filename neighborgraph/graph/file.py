@@ -65,10 +65,13 @@ def load_graph(path: str | os.PathLike[str], *, transpose: bool = True) -> Graph
         raise DataFileError(f"{path} is not a graph written by save_graph (format {FORMAT})")
     if metadata.pop("sha256", None) != digest(tensors, metadata):
         raise DataFileError(f"{path} is damaged: its content does not match its SHA-256")
-    size = (int(metadata["num_cols"]), int(metadata["num_rows"]))
-    return Graph.from_edge_index(
-        tensors["edge_index"], size, weight=tensors.get("weight"), transpose=transpose
-    )
+    try:
+        size = (int(metadata["num_cols"]), int(metadata["num_rows"]))
+        return Graph.from_edge_index(
+            tensors["edge_index"], size, weight=tensors.get("weight"), transpose=transpose
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataFileError(f"{path} does not hold a valid graph: {error}") from error
 
 
 def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:

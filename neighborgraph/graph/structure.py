@@ -1,5 +1,8 @@
 """Structural faults, refused once at construction so that no kernel ever reads out of bounds."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from neighborgraph.checks import (
@@ -10,7 +13,7 @@ from neighborgraph.checks import (
     expect_shape,
     expect_tensor,
 )
-from neighborgraph.errors import DtypeError, InputError
+from neighborgraph.errors import DeviceError, DtypeError, InputError
 
 MAX_ID = 2**31 - 1
 """Node and edge ids are int32 inside; offsets into feature arrays are 64-bit."""
@@ -18,20 +21,39 @@ MAX_ID = 2**31 - 1
 
 def expect_sizes(num_nodes: int | tuple[int, int]) -> tuple[int, int]:
     """(sources, receivers) from one size or a pair, each in [0, 2^31 - 1]."""
-    sizes = (num_nodes, num_nodes) if isinstance(num_nodes, int) else tuple(num_nodes)
+    sizes = tuple(num_nodes) if isinstance(num_nodes, Sequence) else (num_nodes, num_nodes)
     if len(sizes) != 2 or any(isinstance(s, bool) or not isinstance(s, int) for s in sizes):
         raise DtypeError(
             f"num_nodes must be an int or a pair (sources, receivers), got {num_nodes!r}"
         )
     for size in sizes:
-        if not 0 <= size <= MAX_ID:
-            raise InputError(f"num_nodes={num_nodes!r} is outside [0, {MAX_ID}]: ids are 32-bit")
+        expect_size("num_nodes", size)
     return sizes[0], sizes[1]
+
+
+def expect_size(name: str, size: int) -> None:
+    """Refuse a number of nodes outside [0, 2^31 - 1]."""
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise DtypeError(f"{name} must be an int, got {size!r}")
+    if not 0 <= size <= MAX_ID:
+        raise InputError(f"{name} = {size} is outside [0, {MAX_ID}]: ids are 32-bit")
+
+
+def expect_values(name: str, tensor: Tensor) -> None:
+    """Refuse anything but a dense tensor with memory behind it."""
+    expect_tensor(name, tensor)
+    if tensor.layout != torch.strided:
+        raise DtypeError(
+            f"{name} must be a dense tensor, got layout {tensor.layout}; "
+            "pass a sparse matrix to as_graph"
+        )
+    if tensor.is_meta:
+        raise DeviceError(f"{name} is on meta, which holds no values; put it on cpu or cuda")
 
 
 def expect_edge_index(edge_index: Tensor) -> None:
     """Refuse anything but [2, e] int32 or int64 with e below 2^31."""
-    expect_tensor("edge_index", edge_index)
+    expect_values("edge_index", edge_index)
     expect_dtype("edge_index", edge_index, INDEX_DTYPES)
     if edge_index.dim() == 2 and edge_index.shape[0] != 2 and edge_index.shape[1] == 2:
         raise InputError(
@@ -48,7 +70,7 @@ def expect_edge_count(name: str, num_edges: int) -> None:
         raise InputError(f"{name} holds {num_edges} edges, at most {MAX_ID} are supported")
 
 
-def expect_ids(name: str, ids: Tensor, size: int) -> None:
+def expect_ids(name: str, ids: Tensor, size: int, size_name: str) -> None:
     """Refuse an id outside [0, size), naming the first position that has one."""
     if ids.numel() == 0:
         return
@@ -58,14 +80,14 @@ def expect_ids(name: str, ids: Tensor, size: int) -> None:
     position = int(((ids < 0) | (ids >= size)).nonzero()[0])
     raise InputError(
         f"{name}[{position}] = {int(ids[position])} is outside [0, {size}); "
-        "correct the id or pass a larger num_nodes"
+        f"correct the id or pass a larger {size_name}"
     )
 
 
 def expect_pointer(ptr: Tensor, idx: Tensor) -> None:
     """Refuse a CSR pointer that does not rise from 0 to the number of ids, and ids not 1-D."""
-    expect_tensor("ptr", ptr)
-    expect_tensor("idx", idx)
+    expect_values("ptr", ptr)
+    expect_values("idx", idx)
     expect_dtype("ptr", ptr, INDEX_DTYPES)
     expect_dtype("idx", idx, INDEX_DTYPES)
     expect_same_device(ptr=ptr, idx=idx)
@@ -74,6 +96,7 @@ def expect_pointer(ptr: Tensor, idx: Tensor) -> None:
     expect_edge_count("idx", idx.numel())
     if ptr.numel() == 0:
         raise InputError("ptr is empty; a pointer over n rows has n + 1 entries and starts at 0")
+    expect_size("the number of rows in ptr", ptr.numel() - 1)
     if int(ptr[0]) != 0:
         raise InputError(f"ptr[0] = {int(ptr[0])}, it must be 0")
     falls = (ptr[1:] < ptr[:-1]).nonzero()
@@ -90,11 +113,11 @@ def expect_pointer(ptr: Tensor, idx: Tensor) -> None:
         )
 
 
-def expect_weight(weight: Tensor | None, num_edges: int, like: Tensor) -> None:
-    """Refuse edge weights that are not [e] floating point beside the ids."""
+def expect_weight(weight: Tensor | None, num_edges: int, **ids: Tensor) -> None:
+    """Refuse edge weights that are not [e] floating point beside the named ids."""
     if weight is None:
         return
-    expect_tensor("weight", weight)
+    expect_values("weight", weight)
     expect_dtype("weight", weight, FLOAT_DTYPES)
     expect_shape("weight", weight, (num_edges,), "one weight per edge")
-    expect_same_device(edge_index=like, weight=weight)
+    expect_same_device(**ids, weight=weight)
