@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from neighborgraph.cli.parser import build_parser, parse
@@ -27,8 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="neighborgraph: %(message)s", level=logging.WARNING)
     try:
-        options = parse(build_parser(), typed)
-        code = options.command(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            options = parse(build_parser(), typed)
+            code = options.command(options)
         sys.stdout.flush()
     except NeighborgraphError as error:
         if "--debug" in typed:
@@ -44,3 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SIGNAL_BASE + SIGPIPE
     return code
+
+
+def show_warning(message: Warning | str, *where: object) -> None:
+    """Say a warning in one line, like everything else; where in the code it arose helps nobody."""
+    print(f"neighborgraph: warning: {' '.join(str(message).split())}", file=sys.stderr)

@@ -156,3 +156,29 @@ def test_closed_pipe_is_quiet() -> None:
         _, error = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGPIPE
     assert error == ""
+
+
+def test_cache_folder_that_cannot_be_used_is_one_line_and_not_fatal(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "runs"
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "neighborgraph",
+            "run",
+            "gcn",
+            "digits",
+            "--tiny",
+            "--out",
+            str(out),
+        ],
+        env=os.environ | {"NEIGHBORGRAPH_CACHE": str(tmp_path / "file" / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0
+    (warning,) = [line for line in ran.stderr.splitlines() if "warning" in line]
+    assert warning.startswith("neighborgraph: warning: compiled kernels are not kept")
+    assert "NEIGHBORGRAPH_CACHE" in warning
