@@ -6,6 +6,9 @@ PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 PYTEST := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --durations 10
 
+# With an NVIDIA driver, also what compiles GPU kernels, so that the demo trains there.
+EXTRAS := $(if $(wildcard /proc/driver/nvidia/version /dev/nvidia0),[cuda])
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs wheel clean
 
@@ -40,7 +43,7 @@ clean:
 
 # The stamps depend on what decides their content, so that an edit installs again.
 $(VENV)/.base: pyproject.toml constraints.txt | $(PY)
-	$(INSTALL) .
+	$(INSTALL) '.$(EXTRAS)'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(PY)
