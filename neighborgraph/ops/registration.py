@@ -6,6 +6,7 @@ dispatcher picks the implementation. Gradients are an ``autograd.Function`` arou
 host time a call, against 11.5 µs for the decorator form of ``torch.library``.
 """
 
+import functools
 import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -46,6 +47,44 @@ def register(schema: str, *, module: str, fake: Callable[..., Any]) -> Callable[
     torch.library.register_fake(f"neighborgraph::{name}", fake, lib=LIBRARY)
     OPERATORS.append(name)
     return getattr(torch.ops.neighborgraph, name).default
+
+
+def differentiable_once(op: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let the backward pass of ``op`` return gradients that refuse to be differentiated again.
+
+    Torch's ``once_differentiable`` refuses only where an incoming gradient requires grad. Of a
+    penalty on gradients, such as ``autograd.grad(out.sum(), x, create_graph=True)``, the second
+    derivatives would be missing without a word.
+    """
+
+    def decorate(backward: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(backward)
+        def wrapper(ctx: Any, *grads: Tensor) -> Any:
+            with torch.no_grad():
+                outputs = backward(ctx, *grads)
+            # torch.compile refuses second derivatives by itself.
+            if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+                return outputs
+            return tuple(None if o is None else Once.apply(o.requires_grad_(), op) for o in outputs)
+
+        return wrapper
+
+    return decorate
+
+
+class Once(torch.autograd.Function):
+    """The identity, without a derivative."""
+
+    @staticmethod
+    def forward(ctx, gradient, op):
+        """The gradient itself."""
+        ctx.op = op
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx, *_):
+        """Refuse, naming the operator."""
+        raise RuntimeError(f"{ctx.op} can be differentiated once, not twice")
 
 
 def rows_and_cols(csr: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

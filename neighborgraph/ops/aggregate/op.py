@@ -15,7 +15,6 @@ only that edge takes part in both formulas. mean is a sum with r_i / degree_i, a
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from neighborgraph.checks import expect_same_device, expect_shape, nearest
 from neighborgraph.errors import InputError
@@ -23,6 +22,7 @@ from neighborgraph.graph import Graph
 from neighborgraph.ops.registration import (
     accumulation_dtype,
     as_factor,
+    differentiable_once,
     expect_differentiable,
     expect_features,
     expect_graph,
@@ -174,7 +174,7 @@ class Sum(torch.autograd.Function):
         return aggregate_sum(rows, x, weight, row_scale, col_scale, None)
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once("aggregate")
     def backward(ctx, grad):
         """Gradients of x and weight."""
         return gradients(ctx, grad)
@@ -193,7 +193,7 @@ class Max(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once("aggregate")
     def backward(ctx, grad):
         """Gradients of x and weight."""
         return gradients(ctx, grad)

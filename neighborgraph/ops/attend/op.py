@@ -20,13 +20,13 @@ import math
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from neighborgraph.checks import expect_dtype, expect_same_device, expect_shape
 from neighborgraph.errors import InputError
 from neighborgraph.graph import Graph
 from neighborgraph.ops.registration import (
     accumulation_dtype,
+    differentiable_once,
     expect_differentiable,
     expect_features,
     expect_graph,
@@ -89,7 +89,8 @@ def attend_with_lse(
     if heads == 0 or width == 0:
         raise InputError(f"q must have at least one head and one channel, got {list(q.shape)}")
     scale = default_scale(width) if scale is None else float(scale)
-    if not math.isfinite(scale):
+    # Not math.isfinite, which torch.compile cannot trace for a scale that follows from a free width.
+    if not abs(scale) < math.inf:
         raise InputError(f"scale={scale} must be finite")
     expect_same_device(graph=graph.rows.ptr, q=q, k=k, v=v)
     expect_differentiable(graph, q, k, v)
@@ -156,7 +157,7 @@ class Attend(torch.autograd.Function):
         return out, lse
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once("attend")
     def backward(ctx, grad, grad_lse):
         """The formulas at the head of this file."""
         q, k, v, out, lse, *csr = ctx.saved_tensors
