@@ -5,6 +5,7 @@ safetensors has no checksum of its own, so one flipped bit would load as another
 metadata carries a SHA-256 over everything.
 """
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -41,7 +42,9 @@ def save_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
         save_file(tensors, temporary, metadata)
         os.replace(temporary, target)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        # Where nothing could be written there may be nothing to remove, not even a folder.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise DataFileError(f"cannot write the graph to {target}: {error}") from error
 
 
