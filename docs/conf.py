@@ -1,8 +1,8 @@
-from importlib.metadata import version as installed_version
+from neighborgraph.version import __version__
 
 project = "neighborgraph"
 author = "the neighborgraph developers"
-version = release = installed_version("neighborgraph")
+version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]

@@ -14,11 +14,11 @@ from neighborgraph.graph import (
     to_undirected,
 )
 from neighborgraph.ops import aggregate, attend, attend_with_lse
-
-__version__ = "0.1.0"
+from neighborgraph.version import __version__
 
 __all__ = [
     "Graph",
+    "__version__",
     "add_self_loops",
     "aggregate",
     "as_graph",

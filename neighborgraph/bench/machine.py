@@ -8,14 +8,15 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("neighborgraph", "torch", "numba", "numpy")
+from neighborgraph.version import __version__
+
+PACKAGES = ("torch", "numba", "numpy")
 
 
 def versions() -> dict[str, str]:
     """Python's and the main packages' versions."""
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in PACKAGES
-    }
+    own = {"neighborgraph": __version__, "python": platform.python_version()}
+    return own | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def commit() -> str:

@@ -10,6 +10,7 @@ import torch
 
 from neighborgraph.jit import driver
 from neighborgraph.paths import cache_root, data_root
+from neighborgraph.version import __version__
 
 PACKAGES = ("numba", "torch-geometric", "scikit-learn", "safetensors", "cuda-core", "ogb", "py-tgb")
 
@@ -30,7 +31,7 @@ def facts() -> dict[str, str]:
     probe = driver()
     build = torch.version.cuda or "none"
     rows = {
-        "neighborgraph": version("neighborgraph"),
+        "neighborgraph": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "cores": f"{os.cpu_count()}, {torch.get_num_threads()} used by torch",
         "torch": f"{torch.__version__} (CUDA build: {build})",

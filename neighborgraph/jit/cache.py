@@ -1,16 +1,15 @@
 """A compiled kernel is a value: found in memory, else on the disk, else compiled once."""
 
 import hashlib
-import importlib.metadata
 import json
 import threading
-from functools import cache
 from pathlib import Path
 
 from neighborgraph.jit import compile as nvrtc
 from neighborgraph.jit.compile import OPTIONS, Compiled, Instance
 from neighborgraph.jit.source import Source, read_source
 from neighborgraph.jit.store import Store, StoreInfo
+from neighborgraph.version import __version__
 
 _FORMAT = 1
 _NAME_LENGTH_BYTES = 4
@@ -46,7 +45,7 @@ def cache_key(source: Source, expression: str, arch: str) -> str:
     """SHA-256 over everything the machine code depends on, as 64 hexadecimal digits."""
     inputs = {
         "format": _FORMAT,
-        "package": _package_version(),
+        "package": __version__,
         "file": source.name,
         "source": source.digest,
         "expression": expression,
@@ -84,11 +83,3 @@ def _read(key: str) -> Compiled | None:
         return None
     cubin = _NAME_LENGTH_BYTES + int.from_bytes(payload[:_NAME_LENGTH_BYTES], "little")
     return Compiled(payload[cubin:], payload[_NAME_LENGTH_BYTES:cubin].decode())
-
-
-@cache
-def _package_version() -> str:
-    try:
-        return importlib.metadata.version("neighborgraph")
-    except importlib.metadata.PackageNotFoundError:  # a checkout put on the path by hand
-        return ""

@@ -79,4 +79,3 @@ class KHopPropagate(nn.Module):
     def extra_repr(self) -> str:
         """The constructor's argument."""
         return f"hops={self.hops}"
-

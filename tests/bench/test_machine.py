@@ -8,7 +8,7 @@ from neighborgraph.bench import machine
 
 
 def test_versions_name_the_packages() -> None:
-    assert machine.versions().keys() == {"python", *machine.PACKAGES}
+    assert machine.versions().keys() == {"neighborgraph", "python", *machine.PACKAGES}
     assert machine.versions()["torch"] == torch.__version__
 
 

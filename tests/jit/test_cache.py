@@ -84,7 +84,7 @@ def test_key_changes_with_every_input(sources, monkeypatch):
     for target, name, value in (
         (cache, "_FORMAT", 2),
         (cache, "OPTIONS", {**nvrtc_module.OPTIONS, "lineinfo": True}),
-        (cache, "_package_version", lambda: "0.0.9"),
+        (cache, "__version__", "0.0.9"),
         (nvrtc_module, "compiler_version", lambda: "13.5 libnvrtc.so.13 13.5.99"),
     ):
         with monkeypatch.context() as patch:
