@@ -8,10 +8,10 @@ from neighborgraph.ops.registration import accumulation_dtype
 
 def wide(features: Tensor) -> np.ndarray:
     """Contiguous features in the accumulation dtype: widened once per call, not once per edge."""
-    return features.to(accumulation_dtype(features.dtype)).contiguous().numpy()
+    return features.detach().to(accumulation_dtype(features.dtype)).contiguous().numpy()
 
 
 def factors(like: Tensor, *scales: Tensor | None) -> list[np.ndarray]:
     """Factors in the accumulation dtype of ``like``; an absent one has size zero."""
     absent = like.new_empty(0, dtype=accumulation_dtype(like.dtype))
-    return [(absent if s is None else s.contiguous()).numpy() for s in scales]
+    return [(absent if s is None else s.detach().contiguous()).numpy() for s in scales]

@@ -89,7 +89,7 @@ def attend_with_lse(
     if heads == 0 or width == 0:
         raise InputError(f"q must have at least one head and one channel, got {list(q.shape)}")
     scale = default_scale(width) if scale is None else float(scale)
-    # Not math.isfinite, which torch.compile cannot trace for a scale that follows from a free width.
+    # Not math.isfinite, which torch.compile cannot trace for the scale of a symbolic width.
     if not abs(scale) < math.inf:
         raise InputError(f"scale={scale} must be finite")
     expect_same_device(graph=graph.rows.ptr, q=q, k=k, v=v)
@@ -127,8 +127,8 @@ attend_forward = register(
     fake=fake_attend,
 )
 # out, grad [n, H, D]; lse, grad_lse [n, H] -> grad q [n, H, D], stats [n, H, 2] = (L, delta), side
-# by side because the pass over the transpose reads both at random; L is +inf in a row without weight,
-# where exp(s - L) is then 0 and not NaN.
+# by side because the pass over the transpose reads both at random; L is +inf in a row without
+# weight, where exp(s - L) is then 0 and not NaN.
 attend_grad_q = register(
     "attend_grad_q(Tensor[] rows, Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, "
     "Tensor grad, Tensor grad_lse, float scale) -> (Tensor, Tensor)",

@@ -1,0 +1,196 @@
+"""Every operator passes Torch's own checks, and the public functions compile as a whole."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from neighborgraph.graph import Csr, Graph
+from neighborgraph.ops import aggregate, attend, attend_with_lse
+from neighborgraph.ops.registration import (
+    OPERATORS,
+    accumulation_dtype,
+    as_rows,
+    rows_and_cols,
+)
+from neighborgraph.testing import from_degrees, from_pairs, random_graph
+
+# Shape and dtype classes: a graph, a dtype, heads, width, and how tensors lie in memory.
+CLASSES = {
+    "no receivers": (lambda: from_pairs([], 7, 0), torch.float32, 2, 4, "plain"),
+    "no edges": (lambda: from_pairs([], 5, 5), torch.float32, 2, 4, "plain"),
+    "width 1": (lambda: random_graph(0, 6, 6, 20), torch.float32, 1, 1, "plain"),
+    "width 33": (lambda: random_graph(0, 6, 6, 20), torch.float32, 3, 33, "plain"),
+    "empty rows": (lambda: from_degrees([0, 3, 0, 5, 0], 5, 1), torch.float32, 2, 4, "plain"),
+    "cut rows": (lambda: from_degrees([1100, 2], 5, 1), torch.float32, 2, 4, "plain"),
+    "bipartite": (lambda: random_graph(0, 9, 4, 20), torch.float32, 2, 4, "plain"),
+    "float64": (lambda: random_graph(0, 6, 6, 20), torch.float64, 2, 4, "plain"),
+    "float16": (lambda: random_graph(0, 6, 6, 20), torch.float16, 2, 4, "plain"),
+    "bfloat16": (lambda: random_graph(0, 6, 6, 20), torch.bfloat16, 2, 4, "plain"),
+    "strided": (lambda: random_graph(0, 6, 6, 20), torch.float32, 2, 4, "strided"),
+    "offset": (lambda: random_graph(0, 6, 6, 20), torch.float32, 2, 4, "offset"),
+    "requires grad": (lambda: random_graph(0, 6, 6, 20), torch.float32, 2, 4, "requires grad"),
+}
+
+
+def arguments(operator: str, graph: Graph, draw) -> Iterator[tuple]:
+    """Argument lists of an operator, with its optional arguments absent and present."""
+    n, m, e = graph.num_rows, graph.num_cols, graph.num_edges
+    rows, cols = list(graph.rows), list(graph.cols or ())
+    q, k, v, out = draw(n), draw(m), draw(m), draw(n)
+    accumulated = accumulation_dtype(q.dtype)
+
+    def factor(size: int) -> Tensor:
+        return draw(size).detach().flatten(1)[:, :1].to(accumulated).flatten()
+
+    lse = factor(n)[:, None].expand(n, q.shape[1])
+    stats = torch.stack([lse, lse], dim=-1)
+    x, grad = k.flatten(1), q.flatten(1)
+    winner = torch.randint(max(e, 1), grad.shape, dtype=torch.int32, device=q.device)
+    weight, row_scale, col_scale = factor(e), factor(n), factor(m)
+    if operator == "aggregate_sum":
+        yield rows, x, None, None, None, None
+        yield rows, x, weight, row_scale, None, None
+        yield cols, grad, weight, col_scale, row_scale, winner
+    elif operator == "aggregate_max":
+        yield rows, x, None, None, None
+        yield rows, x, weight, row_scale, col_scale
+    elif operator == "aggregate_weight_grad":
+        yield rows, grad, x, None, None, None
+        yield rows, grad, x, row_scale, col_scale, winner
+    if operator == "attend":
+        yield rows, q, k, v, 0.5
+    elif operator == "attend_grad_q":
+        yield rows, q, k, v, out, lse, draw(n), lse, 0.5
+    elif operator == "attend_grad_kv":
+        yield cols, q, k, v, stats, draw(n), 0.5
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_opcheck(device: str, operator: str, kind: str) -> None:
+    make, dtype, heads, width, layout = CLASSES[kind]
+
+    def draw(size: int) -> Tensor:
+        if layout == "strided":
+            return torch.randn(size, heads, 2 * width).to(device, dtype)[..., ::2]
+        if layout == "offset":
+            return torch.randn(size + 1, heads, width).to(device, dtype)[1:]
+        features = torch.randn(size, heads, width).to(device, dtype)
+        return features.requires_grad_(layout == "requires grad")
+
+    calls = list(arguments(operator, make().to(device), draw))
+    assert calls, f"{operator} has no arguments here: add them"
+    overload = getattr(torch.ops.neighborgraph, operator).default
+    checks = ["test_schema", "test_faketensor"]
+    if layout != "requires grad":
+        checks.append("test_aot_dispatch_dynamic")
+    # Gradients are those of the functions around the operators; the operators have none.
+    for call in calls:
+        torch.library.opcheck(overload, call, test_utils=checks)
+
+
+def test_every_operator_of_the_namespace_is_listed() -> None:
+    defined = {
+        name.removeprefix("neighborgraph::").removesuffix(".default")
+        for name in torch._C._dispatch_get_all_op_names()
+        if name.startswith("neighborgraph::")
+    }
+    assert defined == set(OPERATORS)
+    assert len(OPERATORS) == len(set(OPERATORS)) == 6
+
+
+def test_operators_work_on_meta_tensors() -> None:
+    graph = random_graph(0, 6, 5, 20).to("meta")
+    q, k = torch.empty(6, 2, 3, device="meta"), torch.empty(5, 2, 3, device="meta")
+    out, lse = attend_with_lse(graph, q.half(), k.half(), k.half())
+    assert (out.shape, out.dtype, lse.dtype) == ((6, 2, 3), torch.float16, torch.float32)
+    assert aggregate(graph, k, "max").shape == (6, 2, 3)
+
+
+def test_rows_and_cols_are_found_again() -> None:
+    graph = random_graph(0, 6, 5, 20)
+    assert graph.cols is not None
+    rows, cols = rows_and_cols((*graph.rows, *graph.cols))
+    assert as_rows(rows)._fields == Csr._fields
+    assert all(a is b for a, b in zip((*rows, *cols), (*graph.rows, *graph.cols), strict=True))
+    assert rows_and_cols(graph.rows)[1] == []
+
+
+# receivers, sources, edges; the first two compilations learn which sizes are free
+SIZES = [(5, 5, 12), (7, 4, 20), (1, 1, 1), (9, 9, 0), (12, 3, 40), (2, 30, 1500), (20, 20, 60)]
+
+
+def qkv(graph: Graph) -> list[Tensor]:
+    sizes = graph.num_rows, graph.num_cols, graph.num_cols
+    return [torch.randn(size, 2, 4, device=graph.device) for size in sizes]
+
+
+def x_and_weight(graph: Graph) -> list[Tensor]:
+    return [
+        torch.randn(graph.num_cols, 6, device=graph.device),
+        torch.randn(graph.num_edges, device=graph.device),
+    ]
+
+
+COMPILED = {
+    "attend": (lambda graph, q, k, v: attend(graph, q, k, v), qkv),
+    "attend_with_lse": (lambda graph, q, k, v: attend_with_lse(graph, q, k, v, scale=0.5), qkv),
+    "sum": (lambda graph, x, w: aggregate(graph, x, weight=w), x_and_weight),
+    "mean": (lambda graph, x, w: aggregate(graph, x, "mean", weight=w), x_and_weight),
+    "max": (lambda graph, x, w: aggregate(graph, x, "max", weight=w), x_and_weight),
+    "min": (lambda graph, x, w: aggregate(graph, x, "min", weight=w), x_and_weight),
+    "scaled": (
+        lambda graph, x, w: aggregate(graph, x, row_scale=x.detach().new_ones(graph.num_rows)),
+        x_and_weight,
+    ),
+}
+
+
+# Torch's tracer makes an instance of each autograd.Function it meets.
+traces = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+
+
+@traces
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiles_cold_and_whole(device: str, name: str) -> None:
+    function, draw = COMPILED[name]
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(function, fullgraph=True, dynamic=True, backend=counter)
+    for seed, size in enumerate(SIZES):
+        graph = random_graph(seed, *size).to(device)
+        inputs = draw(graph)
+
+        def both_passes(function, graph=graph, inputs=inputs) -> list[Tensor]:
+            leaves = [t.clone().requires_grad_() for t in inputs]
+            results = function(graph, *leaves)
+            out = results[0] if isinstance(results, tuple) else results
+            out.square().sum().backward()
+            outs = results if isinstance(results, tuple) else (results,)
+            return [*outs, *(t.grad for t in leaves if t.grad is not None)]
+
+        expected, actual = both_passes(function), both_passes(compiled)
+        assert len(expected) == len(actual)
+        for e, a in zip(expected, actual, strict=True):
+            assert torch.equal(e, a)
+    # Square and bipartite, one node, no edges, cut rows: then no more.
+    assert counter.frame_count <= 6
+
+
+@traces
+def test_a_scale_may_change_between_compiled_calls(device: str) -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(
+        lambda graph, q, k, v, scale: attend(graph, q, k, v, scale=scale),
+        fullgraph=True,
+        dynamic=True,
+        backend="aot_eager",
+    )
+    graph = random_graph(0, 6, 6, 20).to(device)
+    for scale in (0.5, 0.25, -1.0, 2.0):
+        inputs = qkv(graph)
+        expected = attend(graph, *inputs, scale=scale)
+        assert torch.equal(compiled(graph, *inputs, scale), expected)
