@@ -1,7 +1,8 @@
 """attend on the CPU: numba loops over rows, everything kept in float32 or float64.
 
-16-bit features are widened once per call, node by node, never edge by edge. A chunk of rows needs
-scratch memory for the scores of its longest row only.
+16-bit features are widened once per call, node by node, never edge by edge. A kernel clears its
+output row by row, just before it adds to it: the row is then in the cache, and the threads share
+the cost of fresh pages.
 """
 
 import math
@@ -14,15 +15,12 @@ from neighborgraph.jit.numba_kernel import numba_kernel, run_rows
 from neighborgraph.ops.arrays import wide
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
 
-MASKED = -1
-"""Stands in for the share of an edge whose score is -inf: its value, even NaN, is not read."""
-
 
 def attend(csr, q, k, v, scale) -> tuple[Tensor, Tensor]:
     """Output [n, H, D] and natural log-sum-exp [n, H]."""
     rows = as_rows(csr)
-    out = q.new_zeros(q.shape, dtype=accumulation_dtype(q.dtype))
-    lse = torch.full_like(out[..., 0], -torch.inf, memory_format=torch.contiguous_format)
+    out = q.new_empty(q.shape, dtype=accumulation_dtype(q.dtype))
+    lse = out.new_empty(q.shape[:2])
     factor = out.numpy().dtype.type(scale)
     structure = rows.ptr.numpy(), rows.idx.numpy()
     run_rows(attend_rows, *structure, wide(q), wide(k), wide(v), factor, out.numpy(), lse.numpy())
@@ -32,16 +30,16 @@ def attend(csr, q, k, v, scale) -> tuple[Tensor, Tensor]:
 def attend_grad_q(csr, q, k, v, out, lse, grad, grad_lse, scale) -> tuple[Tensor, Tensor]:
     """Gradient of q [n, H, D] and stats [n, H, 2] = (lse, delta)."""
     rows = as_rows(csr)
-    grad_q = q.new_zeros(q.shape, dtype=accumulation_dtype(q.dtype))
-    delta = (out.to(lse.dtype) * grad.to(lse.dtype)).sum(-1) - grad_lse
-    stats = torch.stack([lse.masked_fill(lse == -torch.inf, torch.inf), delta], dim=-1)
+    grad_q = q.new_empty(q.shape, dtype=accumulation_dtype(q.dtype))
+    stats = lse.new_empty(*lse.shape, 2)
     run_rows(
         grad_q_rows,
         rows.ptr.numpy(),
         rows.idx.numpy(),
-        *(wide(t) for t in (q, k, v, grad, stats)),
+        *(wide(t) for t in (q, k, v, out, lse, grad, grad_lse)),
         grad_q.numpy().dtype.type(scale),
         grad_q.numpy(),
+        stats.numpy(),
     )
     return grad_q.to(q.dtype), stats
 
@@ -49,8 +47,8 @@ def attend_grad_q(csr, q, k, v, out, lse, grad, grad_lse, scale) -> tuple[Tensor
 def attend_grad_kv(csr, q, k, v, stats, grad, scale) -> tuple[Tensor, Tensor]:
     """Gradients of k and v [m, H, D]; csr is the transpose."""
     cols = as_rows(csr)
-    grad_k = k.new_zeros(k.shape, dtype=accumulation_dtype(k.dtype))
-    grad_v = torch.zeros_like(grad_k)
+    grad_k = k.new_empty(k.shape, dtype=accumulation_dtype(k.dtype))
+    grad_v = torch.empty_like(grad_k)
     run_rows(
         grad_kv_rows,
         cols.ptr.numpy(),
@@ -65,49 +63,38 @@ def attend_grad_kv(csr, q, k, v, stats, grad, scale) -> tuple[Tensor, Tensor]:
 
 @numba_kernel
 def attend_rows(begin, end, ptr, idx, q, k, v, scale, out, lse):
-    """Per row: all scores, their maxima, then the weighted values."""
+    """One pass over a row: sums relative to the largest score so far, rescaled when it grows."""
     heads, width = q.shape[1], q.shape[2]
-    longest = 0
-    for i in range(begin, end):
-        longest = max(longest, ptr[i + 1] - ptr[i])
-    score = np.empty((longest, heads), q.dtype)
     top = np.empty(heads, q.dtype)
     total = np.empty(heads, q.dtype)
     for i in range(begin, end):
-        first, degree = ptr[i], ptr[i + 1] - ptr[i]
         top[:] = -np.inf
         total[:] = 0
-        for t in range(degree):
-            j = idx[first + t]
+        out[i] = 0
+        lse[i] = -np.inf
+        for t in range(ptr[i], ptr[i + 1]):
+            j = idx[t]
             for h in range(heads):
                 s = q.dtype.type(0)
                 for d in range(width):
                     s += q[i, h, d] * k[j, h, d]
                 s *= scale
-                score[t, h] = s
-                # NaN stays out of the maximum; its own weight below is NaN.
-                if s > top[h]:
-                    top[h] = s
-        for t in range(degree):
-            for h in range(heads):
-                s = score[t, h]
+                # A masked edge: its value, even NaN, is not read.
                 if s == -np.inf:
-                    score[t, h] = MASKED
                     continue
-                # Equality covers +inf, where the difference would be NaN.
-                share = q.dtype.type(1) if s == top[h] else math.exp(s - top[h])
-                score[t, h] = share
-                total[h] += share
-        for t in range(degree):
-            j = idx[first + t]
-            for h in range(heads):
-                share = score[t, h]
-                if share != MASKED:
+                if s > top[h]:
+                    fade = math.exp(top[h] - s)
+                    top[h] = s
+                    total[h] = total[h] * fade + 1
+                    for d in range(width):
+                        out[i, h, d] = out[i, h, d] * fade + v[j, h, d]
+                else:
+                    # NaN for a NaN score and for a second +inf, which is what both must give.
+                    share = math.exp(s - top[h])
+                    total[h] += share
                     for d in range(width):
                         out[i, h, d] += share * v[j, h, d]
         for h in range(heads):
-            if top[h] == np.inf and total[h] > 1:
-                total[h] = np.nan
             if total[h] != 0:
                 lse[i, h] = math.log(total[h]) + top[h]
                 for d in range(width):
@@ -115,10 +102,17 @@ def attend_rows(begin, end, ptr, idx, q, k, v, scale, out, lse):
 
 
 @numba_kernel
-def grad_q_rows(begin, end, ptr, idx, q, k, v, grad, stats, scale, grad_q):
-    """∂q_i = σ Σ_e p_e (<g_i, v_j> - δ_i) k_j."""
+def grad_q_rows(begin, end, ptr, idx, q, k, v, out, lse, grad, grad_lse, scale, grad_q, stats):
+    """δ_i = <g_i, o_i> - h_i, then ∂q_i = σ Σ_e p_e (<g_i, v_j> - δ_i) k_j."""
     heads, width = q.shape[1], q.shape[2]
     for i in range(begin, end):
+        for h in range(heads):
+            delta = -grad_lse[i, h]
+            for d in range(width):
+                delta += grad[i, h, d] * out[i, h, d]
+            stats[i, h, 0] = np.inf if lse[i, h] == -np.inf else lse[i, h]
+            stats[i, h, 1] = delta
+        grad_q[i] = 0
         for t in range(ptr[i], ptr[i + 1]):
             j = idx[t]
             for h in range(heads):
@@ -140,6 +134,8 @@ def grad_kv_rows(begin, end, ptr, idx, q, k, v, grad, stats, scale, grad_k, grad
     """∂v_j = Σ_e p_e g_i and ∂k_j = σ Σ_e p_e (<g_i, v_j> - δ_i) q_i, over the transpose."""
     heads, width = q.shape[1], q.shape[2]
     for j in range(begin, end):
+        grad_k[j] = 0
+        grad_v[j] = 0
         for t in range(ptr[j], ptr[j + 1]):
             i = idx[t]
             for h in range(heads):
