@@ -181,10 +181,10 @@ def test_poison_reaches_the_rows_that_use_it(device: str, poisoned: str, value: 
         inputs = {
             n: torch.randn(s, 2, 3, device=device) for n, s in {"q": 12, "k": 15, "v": 15}.items()
         }
-        clean, _ = attend_with_lse(graph, **inputs)
+        clean, _ = attend_with_lse(graph, *inputs.values())
         inputs[poisoned][seed % 12, 1, 1] = value
-        out, lse = attend_with_lse(graph, **inputs)
-        expected, expected_lse = reference.attend(graph, **inputs)
+        out, lse = attend_with_lse(graph, *inputs.values())
+        expected, expected_lse = reference.attend(graph, *inputs.values())
         torch.testing.assert_close(out, expected, equal_nan=True)
         torch.testing.assert_close(lse, expected_lse, equal_nan=True)
         source, receiver = graph.edge_index

@@ -191,6 +191,6 @@ def test_a_scale_may_change_between_compiled_calls(device: str) -> None:
     )
     graph = random_graph(0, 6, 6, 20).to(device)
     for scale in (0.5, 0.25, -1.0, 2.0):
-        inputs = qkv(graph)
-        expected = attend(graph, *inputs, scale=scale)
-        assert torch.equal(compiled(graph, *inputs, scale), expected)
+        q, k, v = qkv(graph)
+        expected = attend(graph, q, k, v, scale=scale)
+        assert torch.equal(compiled(graph, q, k, v, scale), expected)

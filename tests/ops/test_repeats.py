@@ -62,18 +62,16 @@ def test_repeats_and_threads_on_the_cpu(op: str, threads) -> None:
 
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("name", ["degrees", "no_edges", "no_receivers", "empty_rows", "one_row"])
-def test_nothing_is_left_unwritten(device: str, op: str, name: str) -> None:
+def test_nothing_is_left_unwritten(device: str, op: str, name: str, monkeypatch) -> None:
     graph = awkward_graphs(device)[name]
     tensors = draw(op, graph)
     expected = both_passes(op, graph, tensors)
     torch.use_deterministic_algorithms(True)
-    fills = torch.utils.deterministic.fill_uninitialized_memory
     try:
-        torch.utils.deterministic.fill_uninitialized_memory = True
+        monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
         actual = both_passes(op, graph, tensors)
     finally:
         torch.use_deterministic_algorithms(False)
-        torch.utils.deterministic.fill_uninitialized_memory = fills
     assert_same_bits(actual, expected)
 
 

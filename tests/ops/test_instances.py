@@ -1,0 +1,156 @@
+"""Every kernel instance compiles without a GPU, and launches ask for nothing else."""
+
+import importlib.util
+import re
+from collections import defaultdict
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+from neighborgraph.graph import Graph
+from neighborgraph.jit import ARCHES, Instance
+from neighborgraph.jit.compile import compile_instances
+from neighborgraph.jit.source import read_source
+from neighborgraph.ops import items
+from neighborgraph.ops.aggregate import cuda as aggregate
+from neighborgraph.ops.attend import cuda as attend
+from neighborgraph.ops.lanes import CUDA_NAMES, head_plans
+from neighborgraph.testing import from_degrees
+
+WIDTHS = [1, 2, 3, 4, 6, 7, 8, 16, 31, 32, 33, 48, 64, 96, 100, 127, 128, 200, 256, 512]
+HEADS = [1, 2, 3, 4, 7, 8, 16, 64, 1024]
+
+
+@cache
+def instances() -> dict[tuple[str, str], tuple[str, ...]]:
+    """Expressions by source file and element type."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    everything = [*attend.instances(), *aggregate.instances()]
+    for dtype in CUDA_NAMES:
+        for plan in head_plans(dtype):
+            everything.append(Instance("gather_floor.cu", f"gather_floor<{plan.template(dtype)}>"))
+    for instance in everything:
+        arguments = instance.expression.partition("<")[2]
+        found[instance.source, re.split("[,>]", arguments)[0]].add(instance.expression)
+    return {key: tuple(sorted(expressions)) for key, expressions in found.items()}
+
+
+@pytest.fixture
+def nvrtc() -> None:
+    """Skips where the compiler is not installed; nothing else may skip these tests."""
+    try:
+        present = importlib.util.find_spec("cuda.core") is not None
+    except ModuleNotFoundError:
+        present = False
+    if not present:
+        pytest.skip("cuda.core is not installed: pip install 'neighborgraph[cuda]'")
+
+
+def test_every_file_and_type_has_instances() -> None:
+    files = {source for source, _ in instances()}
+    assert files == {
+        "attend_forward.cu",
+        "attend_backward.cu",
+        "aggregate.cu",
+        "combine.cu",
+        "gather_floor.cu",
+    }
+    assert len(instances()) == len(files) * len(CUDA_NAMES)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+@pytest.mark.parametrize(("source", "name"), instances(), ids=lambda part: part.partition(".")[0])
+def test_compiles_without_a_warning(nvrtc: None, source: str, name: str, arch: str) -> None:
+    expressions = instances()[source, name]
+    compiled = compile_instances(source, expressions, arch)
+    assert set(compiled) == set(expressions)
+    for code in compiled.values():
+        assert code.cubin
+        assert code.lowered
+        assert not code.log
+
+
+class Kernel:
+    """Stands in for a loaded kernel and holds each launch to the kernel's declaration."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+
+    def launch(self, grid: int, block: int, *args) -> None:
+        assert grid > 0
+        name = self.instance.expression.partition("<")[0]
+        declared = parameters(self.instance.source, name)
+        assert len(args) == len(declared), name
+        for parameter, arg in zip(declared, args, strict=True):
+            expect_argument(f"{name}: {parameter}", parameter, arg)
+
+
+def expect_argument(where: str, parameter: str, arg: Tensor | int | float | None) -> None:
+    """The kind of an argument, and of a tensor its element type where that is no template's."""
+    if "*" not in parameter:
+        assert type(arg) is (float if parameter.startswith("double") else int), where
+        return
+    assert arg is None or (isinstance(arg, Tensor) and arg.is_contiguous()), where
+    element = parameter.removeprefix("const ").partition("*")[0].strip()
+    if arg is not None and element in ("int", "long long"):
+        assert arg.dtype == (torch.int32 if element == "int" else torch.int64), where
+
+
+@cache
+def parameters(source: str, kernel: str) -> list[str]:
+    """The declared parameters of a kernel, such as ``const int* idx``."""
+    text = re.sub("//[^\n]*", "", read_source(source).text)
+    found = re.search(rf"\b{kernel}\s*\(([^()]*)\)\s*{{", text)
+    assert found, f"{kernel} is not declared in {source}"
+    return [" ".join(parameter.split()) for parameter in found[1].split(",")]
+
+
+@pytest.fixture
+def asked(monkeypatch) -> set[Instance]:
+    """The instances that launches ask for; nothing runs."""
+    found: set[Instance] = set()
+
+    def load(instance: Instance, device: torch.device) -> Kernel:
+        found.add(instance)
+        return Kernel(instance)
+
+    monkeypatch.setattr(items, "load", load)
+    return found
+
+
+def assert_listed(asked: set[Instance], listed: list[Instance]) -> None:
+    assert asked
+    assert asked <= set(listed), f"not listed: {sorted(map(str, asked - set(listed)))[:5]}"
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    """With cut rows and columns, so that every kernel is launched."""
+    return from_degrees([3, 0, 1300], 2, seed=0)
+
+
+@pytest.mark.parametrize("dtype", CUDA_NAMES, ids=str)
+def test_attend_asks_only_for_what_is_listed(asked, graph: Graph, dtype: torch.dtype) -> None:
+    rows, cols = list(graph.rows), list(graph.cols or ())
+    for width in WIDTHS:
+        for heads in HEADS if width <= 16 else HEADS[:4]:
+            q, k = (torch.zeros(n, heads, width, dtype=dtype) for n in (3, 2))
+            out, lse = attend.attend(rows, q, k, k, 1.0)
+            _, stats = attend.attend_grad_q(rows, q, k, k, out, lse, q, lse, 1.0)
+            attend.attend_grad_kv(cols, q, k, k, stats, q, 1.0)
+    assert_listed(asked, list(attend.instances()))
+
+
+@pytest.mark.parametrize("dtype", CUDA_NAMES, ids=str)
+def test_aggregate_asks_only_for_what_is_listed(asked, graph: Graph, dtype: torch.dtype) -> None:
+    rows, cols = list(graph.rows), list(graph.cols or ())
+    for width in [*WIDTHS, 600, 1000, 4096]:
+        x, grad = (torch.zeros(n, width, dtype=dtype) for n in (2, 3))
+        aggregate.aggregate_sum(rows, x, None, None, None, None)
+        _, winner = aggregate.aggregate_max(rows, x, None, None, None)
+        aggregate.aggregate_sum(cols, grad, None, None, None, winner)
+        aggregate.aggregate_weight_grad(rows, grad, x, None, None, None)
+        aggregate.aggregate_weight_grad(rows, grad, x, None, None, winner)
+    assert_listed(asked, list(aggregate.instances()))

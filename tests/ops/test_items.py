@@ -1,0 +1,90 @@
+"""Launches over work items, seen without a GPU: grids, arguments, workspaces."""
+
+import pytest
+import torch
+
+from neighborgraph.graph import Graph
+from neighborgraph.jit import Instance
+from neighborgraph.ops import items
+from neighborgraph.ops.items import BLOCK, combine, combine_instance, launch, workspace
+from neighborgraph.ops.lanes import WARP
+from neighborgraph.testing import awkward_graphs, from_degrees
+
+
+class Recorder:
+    """Stands in for a loaded kernel."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple] = []
+
+    def load(self, instance: Instance, device: torch.device) -> "Recorder":
+        self.instance = instance
+        return self
+
+    def launch(self, grid: int, block: int, *args) -> None:
+        self.calls.append((grid, block, *args))
+
+
+@pytest.fixture
+def recorder(monkeypatch) -> Recorder:
+    recorder = Recorder()
+    monkeypatch.setattr(items, "load", recorder.load)
+    return recorder
+
+
+@pytest.fixture
+def cut() -> Graph:
+    """Rows of 0, 3, 1300 and 513 edges: 1 + 1 + 3 + 2 items, 5 of which leave a partial result."""
+    return from_degrees([0, 3, 1300, 513], 9, seed=0)
+
+
+@pytest.mark.parametrize("parts", [1, 3, 5])
+def test_a_warp_for_each_part_of_each_item(recorder: Recorder, cut: Graph, parts: int) -> None:
+    instance = Instance("some.cu", "some")
+    launch(instance, cut.rows, parts, None, 7)
+    (grid, block, *args), rows = recorder.calls[0], cut.rows
+    warps = 7 * parts
+    assert block == BLOCK
+    assert (grid - 1) * BLOCK < warps * WARP <= grid * BLOCK
+    arrays = [rows.item_row, rows.item_first, rows.item_edges, rows.item_slot, rows.idx]
+    assert all(a is b for a, b in zip(args[:5], arrays, strict=True))
+    assert args[5:] == [None, 7]
+
+
+def test_workspace_has_a_place_for_each_part_of_a_cut_row(cut: Graph) -> None:
+    assert workspace(cut.rows, torch.zeros(4, 2, 8)).shape == (5, 2, 8)
+    assert workspace(cut.rows, torch.zeros(4, 2), 2).shape == (5, 2, 2)
+    assert int(cut.rows.item_slot.max()) + 1 == int(cut.rows.split_ptr[-1]) == 5
+
+
+@pytest.mark.parametrize("name", ["no_edges", "degrees", "one_row", "star_out", "empty"])
+def test_workspace_follows_from_shapes(name: str) -> None:
+    for rows in (awkward_graphs()[name].rows, awkward_graphs()[name].cols):
+        assert rows is not None
+        slots = workspace(rows, torch.zeros(rows.num_rows, 3)).shape[0]
+        assert slots == int(rows.split_ptr[-1])
+
+
+def test_workspace_is_unrounded(cut: Graph) -> None:
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        assert workspace(cut.rows, torch.zeros(4, 2, dtype=dtype)).dtype == torch.float32
+    assert workspace(cut.rows, torch.zeros(4, 2).double()).dtype == torch.float64
+    assert workspace(cut.rows, torch.zeros(4, 2, dtype=torch.int32)).dtype == torch.int32
+
+
+def test_combine_has_a_thread_for_each_element_of_a_cut_row(recorder: Recorder, cut: Graph) -> None:
+    out = torch.zeros(4, 3, 50, dtype=torch.float16)
+    combine("combine_sum", cut.rows, out, (None, out), (150,))
+    grid, block, *args = recorder.calls[0]
+    assert recorder.instance == Instance("combine.cu", "combine_sum<Half>")
+    assert recorder.instance == combine_instance("combine_sum", torch.float16)
+    assert grid == -(-2 * 150 // block)
+    assert args[0] is cut.rows.split_row
+    assert args[1] is cut.rows.split_ptr
+    assert args[2:] == [None, out, 2, 150]
+
+
+def test_combine_does_nothing_where_no_row_was_cut(recorder: Recorder) -> None:
+    graph = from_degrees([1, 512], 9, seed=0)
+    combine("combine_sum", graph.rows, torch.zeros(2, 4), (), (4,))
+    assert recorder.calls == []
