@@ -52,11 +52,16 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
         lanes.sum_each_over_head(score);
         lanes.sum_each_over_head(gv);
         Step<L::OWN> own(item, e + lanes.first_own() * lanes.slots, lanes.slots);
+        bool masked = false;
 #pragma unroll
         for (int o = 0; o < L::OWN; ++o) {
+            if (!own.inside[o]) score[o] = -infinity<A>();
+            bool counts = score[o] != -infinity<A>();
             A p = exp_2(score[o] - lse_i * log2_e<A>);
-            grad_score[o] = own.inside[o] ? p * (gv[o] - delta) : A(0);
+            grad_score[o] = counts ? p * (gv[o] - delta) : A(0);
+            masked |= !counts;
         }
+        if (__any_sync(ALL_LANES, masked)) L::drop_masked(score, key);
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             A ds = L::of_edge(grad_score, u);
@@ -122,10 +127,18 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
         }
         lanes.sum_each_over_head(score);
         lanes.sum_each_over_head(gv);
+        bool masked = false;
 #pragma unroll
         for (int o = 0; o < L::OWN; ++o) {
-            p[o] = own.inside[o] ? exp_2(score[o] - lse_delta[o][0] * log2_e<A>) : A(0);
-            grad_score[o] = own.inside[o] ? p[o] * (gv[o] - lse_delta[o][1]) : A(0);
+            if (!own.inside[o]) score[o] = -infinity<A>();
+            bool counts = score[o] != -infinity<A>();
+            p[o] = counts ? exp_2(score[o] - lse_delta[o][0] * log2_e<A>) : A(0);
+            grad_score[o] = counts ? p[o] * (gv[o] - lse_delta[o][1]) : A(0);
+            masked |= !counts;
+        }
+        if (__any_sync(ALL_LANES, masked)) {
+            L::drop_masked(score, query);
+            L::drop_masked(score, g);
         }
 #pragma unroll
         for (int u = 0; u < U; ++u) {

@@ -51,12 +51,7 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
             share[o] = state.share(score[o]);
             state.total += share[o];
         }
-        if (__any_sync(ALL_LANES, masked))  // a masked value may be NaN: not even times zero
-#pragma unroll
-            for (int u = 0; u < U; ++u)
-                if (L::of_edge(score, u) == -infinity<A>())
-#pragma unroll
-                    for (int v = 0; v < VECTORS; ++v) value[u][v] = Vector<T, VEC>::zero();
+        if (__any_sync(ALL_LANES, masked)) L::drop_masked(score, value);
 #pragma unroll
         for (int c = 0; c < L::CHANNELS; ++c) mixed[c] *= factor;
 #pragma unroll

@@ -152,7 +152,7 @@ struct Lanes {
     __device__ int first_own() const { return lane / (LANES / SHARERS) * OWN; }
 
     // What the owner of edge u has for it.
-    __device__ static A of_edge(const A (&own)[OWN], int u) {
+    __device__ static A of_edge(const A* own, int u) {
         return __shfl_sync(ALL_LANES, own[u % OWN], u / OWN * (LANES / SHARERS), LANES);
     }
 
@@ -168,6 +168,15 @@ struct Lanes {
         for (int step = LANES / SHARERS; step < LANES; step *= 2)
             x += __shfl_xor_sync(ALL_LANES, x, step);
         return x;
+    }
+
+    // Empty the rows of edges whose score is -inf: they must not count, and 0 times NaN would.
+    __device__ static void drop_masked(const A* score, Vector<T, VEC> (&rows)[U][VECTORS]) {
+#pragma unroll
+        for (int u = 0; u < U; ++u)
+            if (of_edge(score, u) == -infinity<A>())
+#pragma unroll
+                for (int v = 0; v < VECTORS; ++v) rows[u][v] = Vector<T, VEC>::zero();
     }
 
     // The same channel of the same head in the next slot is this many lanes away.
