@@ -1,19 +1,21 @@
 // Gradients of attend; derived at the head of neighborgraph/ops/attend/op.py.
 //
-// Weights are recomputed as p = exp(score - lse). Sums over rows give the gradient of the queries,
-// sums over the transpose those of keys and values, so every output row has one owner.
+// Weights are found again as p = 2^(score - top) / total. Every kernel adds the products of q and k
+// in the same order, so that a score has the same bits in all of them and weights add up to one.
+// Sums over rows give the gradient of the queries, sums over the transpose those of keys and
+// values, so every output row has one owner.
 #include "common/lanes.cuh"
 #include "common/softmax_state.cuh"
 
 // grad q_i = scale * sum_e p_e (g_i . v_j - delta_i) k_j, with delta_i = g_i . out_i - grad_lse_i.
-// stats [n, H, 2] receives (lse, delta) side by side: the transposed pass reads both at random. The
-// lse of a row without weight becomes +inf there.
+// state [n, H, 2] is (top, 1 / total) in base 2. stats [n, H, 4] receives (top, 1 / total, delta,
+// 0) side by side, since the pass over the transpose reads them at random.
 template <class T, int VEC, int LANES, int VECTORS, int U>
 __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(3, 40))
     attend_grad_q(
         const int* item_row, const long long* item_first, const int* item_edges,
         const int* item_slot, const int* idx, const long long* ptr, const T* q, const T* k,
-        const T* v, const T* out, const acc_t<T>* lse, const T* grad, const acc_t<T>* grad_lse,
+        const T* v, const T* out, const acc_t<T>* state, const T* grad, const acc_t<T>* grad_lse,
         T* grad_q, acc_t<T>* stats, acc_t<T>* partial, long long items, long long parts,
         long long heads_per_warp, long long heads, long long width, double scale) {
     using A = acc_t<T>;
@@ -24,15 +26,14 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
     L lanes = L::over_heads(warp, heads_per_warp, heads, width);
 
     A query[L::CHANNELS], g[L::CHANNELS], sum[L::CHANNELS] = {};
-    lanes.load(query, q, item.row, A(scale) * log2_e<A>);
-    lanes.load(g, grad, item.row, A(1));
+    lanes.load(query, q, item.row);
+    lanes.load(g, grad, item.row);
     Vector<T, VEC> result[VECTORS];
     lanes.load(result, out, item.row);
-    long long state = item.row * heads + lanes.head;
-    A lse_i = lanes.has_head() ? lse[state] : A(0);
-    if (lse_i == -infinity<A>()) lse_i = infinity<A>();  // a row without weight: p is 0, not NaN
-    A delta = L::sum_over_head(lanes.partial_dot(g, result)) -
-              (lanes.has_head() ? grad_lse[state] : A(0));
+    Weights<A> weights = Weights<A>::load(lanes.of_head(state, item.row, 2));
+    A delta =
+        L::sum_over_head(lanes.partial_dot(g, result)) - *lanes.of_head(grad_lse, item.row, 1);
+    A to_base_2 = A(scale) * log2_e<A>;
     int stride = U * lanes.slots, col[U];
     if (item.edges > 0) Step<U>(item, lanes.slot, lanes.slots).gather(col, idx, item);
     for (int e = lanes.slot; e - lanes.slot < item.edges; e += stride) {
@@ -55,10 +56,9 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
         bool masked = false;
 #pragma unroll
         for (int o = 0; o < L::OWN; ++o) {
-            if (!own.inside[o]) score[o] = -infinity<A>();
+            score[o] = own.inside[o] ? score[o] * to_base_2 : -infinity<A>();
             bool counts = score[o] != -infinity<A>();
-            A p = exp_2(score[o] - lse_i * log2_e<A>);
-            grad_score[o] = counts ? p * (gv[o] - delta) : A(0);
+            grad_score[o] = counts ? weights.of(score[o]) * (gv[o] - delta) : A(0);
             masked |= !counts;
         }
         if (__any_sync(ALL_LANES, masked)) L::drop_masked(score, key);
@@ -79,7 +79,10 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
     else
         lanes.store_partial(partial, item.slot, sum);
     bool leads = item.first == ptr[item.row];  // of the items of a cut row, the first
-    if (leads && lanes.lane == 0) stats[2 * state] = lse_i, stats[2 * state + 1] = delta;
+    if (leads && lanes.lane == 0) {
+        A* to = stats + 4 * (item.row * heads + lanes.head);
+        to[0] = weights.softmax.top, to[1] = weights.inverse_total, to[2] = delta, to[3] = 0;
+    }
 }
 
 // grad k_j = scale * sum_e p_e (g_i . v_j - delta_i) q_i and grad v_j = sum_e p_e g_i, where the
@@ -100,8 +103,9 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
     L lanes = L::over_heads(warp, heads_per_warp, heads, width);
 
     A key[L::CHANNELS], value[L::CHANNELS], sum_k[L::CHANNELS] = {}, sum_v[L::CHANNELS] = {};
-    lanes.load(key, k, item.row, A(scale) * log2_e<A>);
-    lanes.load(value, v, item.row, A(1));
+    lanes.load(key, k, item.row);
+    lanes.load(value, v, item.row);
+    A to_base_2 = A(scale) * log2_e<A>;
     int stride = U * lanes.slots, row[U];
     if (item.edges > 0) Step<U>(item, lanes.slot, lanes.slots).gather(row, idx, item);
     for (int e = lanes.slot; e - lanes.slot < item.edges; e += stride) {
@@ -109,16 +113,19 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
         int own_row[L::OWN];
         own.gather(own_row, idx, item);
         Vector<T, VEC> query[U][VECTORS], g[U][VECTORS];
-        Vector<A, 2> lse_delta[L::OWN];
-        A score[U], gv[U], p[L::OWN], grad_score[L::OWN];
+        Weights<A> weights[L::OWN];
+        A score[U], gv[U], delta[L::OWN], p[L::OWN], grad_score[L::OWN];
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             lanes.load(query[u], q, row[u]);
             lanes.load(g[u], grad, row[u]);
         }
 #pragma unroll
-        for (int o = 0; o < L::OWN; ++o)
-            lse_delta[o] = Vector<A, 2>::load(lanes.of_head(stats, own_row[o]));
+        for (int o = 0; o < L::OWN; ++o) {
+            const A* from = lanes.of_head(stats, own_row[o], 4);
+            weights[o] = Weights<A>::load(from);
+            delta[o] = Vector<A, 2>::load(from + 2)[0];
+        }
         Step<U>(item, e + stride, lanes.slots).gather(row, idx, item);
 #pragma unroll
         for (int u = 0; u < U; ++u) {
@@ -130,10 +137,10 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
         bool masked = false;
 #pragma unroll
         for (int o = 0; o < L::OWN; ++o) {
-            if (!own.inside[o]) score[o] = -infinity<A>();
+            score[o] = own.inside[o] ? score[o] * to_base_2 : -infinity<A>();
             bool counts = score[o] != -infinity<A>();
-            p[o] = counts ? exp_2(score[o] - lse_delta[o][0] * log2_e<A>) : A(0);
-            grad_score[o] = counts ? p[o] * (gv[o] - lse_delta[o][1]) : A(0);
+            p[o] = counts ? weights[o].of(score[o]) : A(0);
+            grad_score[o] = counts ? p[o] * (gv[o] - delta[o]) : A(0);
             masked |= !counts;
         }
         if (__any_sync(ALL_LANES, masked)) {

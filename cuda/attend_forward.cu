@@ -3,15 +3,17 @@
 #include "common/lanes.cuh"
 #include "common/softmax_state.cuh"
 
-// q, out [n, H, D]; k, v [m, H, D]; lse [n, H], natural logarithm.
+// q, out [n, H, D]; k, v [m, H, D]; lse [n, H], natural logarithm; state [n, H, 2] (top, 1 / total)
+// in base 2, from which the backward pass finds each weight again.
 // partial_out [slots, H, D] and partial_state [slots, H, 2] (top, total) are for cut rows.
 template <class T, int VEC, int LANES, int VECTORS, int U>
 __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(2, 28))
     attend_forward(
         const int* item_row, const long long* item_first, const int* item_edges,
         const int* item_slot, const int* idx, const T* q, const T* k, const T* v, T* out,
-        acc_t<T>* lse, acc_t<T>* partial_out, acc_t<T>* partial_state, long long items,
-        long long parts, long long heads_per_warp, long long heads, long long width, double scale) {
+        acc_t<T>* lse, acc_t<T>* state_out, acc_t<T>* partial_out, acc_t<T>* partial_state,
+        long long items, long long parts, long long heads_per_warp, long long heads,
+        long long width, double scale) {
     using A = acc_t<T>;
     using L = Lanes<T, VEC, LANES, VECTORS, U>;
     Warp warp(parts);
@@ -20,7 +22,8 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
     L lanes = L::over_heads(warp, heads_per_warp, heads, width);
 
     A query[L::CHANNELS], mixed[L::CHANNELS] = {};
-    lanes.load(query, q, item.row, A(scale) * log2_e<A>);
+    lanes.load(query, q, item.row);
+    A to_base_2 = A(scale) * log2_e<A>;
     SoftmaxState<A> state;
     int stride = U * lanes.slots, col[U];
     if (item.edges > 0) Step<U>(item, lanes.slot, lanes.slots).gather(col, idx, item);
@@ -41,7 +44,7 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
         bool masked = false;
 #pragma unroll
         for (int o = 0; o < L::OWN; ++o) {
-            score[o] = own.inside[o] ? dot[o] : -infinity<A>();
+            score[o] = own.inside[o] ? dot[o] * to_base_2 : -infinity<A>();
             masked |= score[o] == -infinity<A>();
             top = larger(top, score[o]);
         }
@@ -75,7 +78,7 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
     if (lanes.slot != 0 || !lanes.has_head()) return;
     if (item.slot < 0) {
         lanes.store(out, item.row, mixed, state.inverse_total());
-        if (lanes.lane == 0) lse[item.row * heads + lanes.head] = state.log_sum_exp();
+        if (lanes.lane == 0) state.store(lse, state_out, item.row * heads + lanes.head);
     } else {
         lanes.store_partial(partial_out, item.slot, mixed);
         A* to = partial_state + 2 * (item.slot * heads + lanes.head);

@@ -48,12 +48,13 @@ __global__ void combine_max(
     winner[row * width + element.channel] = best.edge;
 }
 
-// partial_out [slots, H, D], partial_state [slots, H, 2] (top, total) -> out [n, H, D], lse [n, H].
+// partial_out [slots, H, D], partial_state [slots, H, 2] (top, total) -> out [n, H, D], lse [n, H],
+// state [n, H, 2] (top, 1 / total).
 template <class T>
 __global__ void combine_softmax(
     const int* split_row, const int* split_ptr, const acc_t<T>* partial_out,
-    const acc_t<T>* partial_state, T* out, acc_t<T>* lse, long long splits, long long heads,
-    long long head_width) {
+    const acc_t<T>* partial_state, T* out, acc_t<T>* lse, acc_t<T>* state_out, long long splits,
+    long long heads, long long head_width) {
     using A = acc_t<T>;
     Element element(heads * head_width);
     if (element.split >= splits) return;
@@ -66,5 +67,5 @@ __global__ void combine_softmax(
         mixed = factor * mixed + share * partial_out[slot * heads * head_width + element.channel];
     }
     narrow(mixed * state.inverse_total(), out[row * heads * head_width + element.channel]);
-    if (element.channel % head_width == 0) lse[row * heads + head] = state.log_sum_exp();
+    if (element.channel % head_width == 0) state.store(lse, state_out, row * heads + head);
 }

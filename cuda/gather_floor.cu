@@ -19,6 +19,7 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
     int stride = U * lanes.slots, col[U];
     if (item.edges > 0) Step<U>(item, lanes.slot, lanes.slots).gather(col, idx, item);
     for (int e = lanes.slot; e - lanes.slot < item.edges; e += stride) {
+        Step<U> step(item, e, lanes.slots);
         Vector<T, VEC> key[U][VECTORS], value[U][VECTORS];
 #pragma unroll
         for (int u = 0; u < U; ++u) {
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
         for (int u = 0; u < U; ++u)
 #pragma unroll
             for (int c = 0; c < L::CHANNELS; ++c)
-                sum[c] += key[u][c / VEC][c % VEC] * value[u][c / VEC][c % VEC];
+                if (step.inside[u]) sum[c] += key[u][c / VEC][c % VEC] * value[u][c / VEC][c % VEC];
     }
     lanes.sum_over_slots(sum);
     if (lanes.slot == 0 && lanes.has_head()) lanes.store(out, item.row, sum, A(1));

@@ -72,10 +72,10 @@ struct Lanes {
         return advance(mine, node, heads * width * int(sizeof(E)));
     }
 
-    // This lane's head's pair in [nodes, H, 2] statistics.
-    __device__ const A* of_head(const A* pairs, int node) const {
-        const A* mine = pairs + 2 * (has_head() ? head : 0);
-        return advance(mine, node, heads * 2 * int(sizeof(A)));
+    // This lane's head's `count` numbers in [nodes, H, count]; valid also for a lane without head.
+    __device__ const A* of_head(const A* numbers, int node, int count) const {
+        const A* mine = numbers + count * (has_head() ? head : 0);
+        return advance(mine, node, heads * count * int(sizeof(A)));
     }
 
     __device__ void load(Vector<T, VEC> (&row)[VECTORS], const T* features, int node) const {
@@ -83,12 +83,12 @@ struct Lanes {
         for (int v = 0; v < VECTORS; ++v) row[v] = Vector<T, VEC>::load(at(features, node, v));
     }
 
-    // The same, widened and multiplied by a factor.
-    __device__ void load(A (&row)[CHANNELS], const T* features, int node, A factor) const {
+    // The same, widened.
+    __device__ void load(A (&row)[CHANNELS], const T* features, int node) const {
         Vector<T, VEC> narrow_row[VECTORS];
         load(narrow_row, features, node);
 #pragma unroll
-        for (int c = 0; c < CHANNELS; ++c) row[c] = factor * narrow_row[c / VEC][c % VEC];
+        for (int c = 0; c < CHANNELS; ++c) row[c] = narrow_row[c / VEC][c % VEC];
     }
 
     __device__ void store(T* features, int node, const A (&row)[CHANNELS], A factor) const {

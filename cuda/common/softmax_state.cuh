@@ -64,4 +64,29 @@ struct SoftmaxState {
         if (undefined()) return infinity<A>() - infinity<A>();
         return total == 0 ? -infinity<A>() : (top + log_2(total)) * ln_2<A>;
     }
+
+    // The results of a row's head: what users get, and what the backward pass starts from.
+    __device__ void store(A* lse, A* top_and_inverse_total, long long at) const {
+        lse[at] = log_sum_exp();
+        top_and_inverse_total[2 * at] = top;
+        top_and_inverse_total[2 * at + 1] = inverse_total();
+    }
+};
+
+// The weights of a row whose softmax is complete.
+template <class A>
+struct Weights {
+    SoftmaxState<A> softmax;
+    A inverse_total;
+
+    // From (top, 1 / total) as SoftmaxState::store leaves them.
+    __device__ static Weights load(const A* from) {
+        Vector<A, 2> pair = Vector<A, 2>::load(from);
+        Weights weights;
+        weights.softmax.top = pair[0];
+        weights.inverse_total = pair[1];
+        return weights;
+    }
+
+    __device__ A of(A score) const { return softmax.share(score) * inverse_total; }
 };

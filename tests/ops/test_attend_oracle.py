@@ -31,10 +31,9 @@ def both_passes(function, graph: Graph, inputs: list[Tensor], grads: list[Tensor
 def plain_passes(graph: Graph, inputs: list[Tensor], grads: list[Tensor]) -> list[Tensor]:
     """The same by the operator's own formulas, in ordinary Torch and float32.
 
-    Autograd through the definition would not do for the gradients: it keeps every weight of the
-    forward pass, where an operator that keeps nothing per edge has to find p = exp(s - L) again.
-    δ is rounded apart from <g, v>, as the two are in any kernel, so that a row of one edge does
-    not look exact.
+    The weights are those of the definition. Autograd through it would not do for the gradients:
+    δ is rounded apart from <g, v>, as the two are in any kernel that keeps nothing per edge, so
+    that a row of one edge does not look exact.
     """
     dtype = inputs[0].dtype
     q, k, v, grad, grad_lse = (t.float() for t in (*inputs, *grads))
@@ -42,7 +41,11 @@ def plain_passes(graph: Graph, inputs: list[Tensor], grads: list[Tensor]) -> lis
     out = out.to(dtype)
     scale = q.shape[-1] ** -0.5
     col, row = graph.edge_index
-    p = ((q[row] * k[col]).sum(-1, keepdim=True) * scale - lse[row, :, None]).exp()
+    score = (q[row] * k[col]).sum(-1) * scale
+    top = torch.full_like(lse, -torch.inf)
+    top = top.scatter_reduce(0, row[:, None].expand_as(score), score, "amax")
+    share = (score - top[row]).exp()
+    p = (share / torch.zeros_like(top).index_add(0, row, share)[row])[..., None]
     delta = (grad.double() * out.double()).sum(-1).float() - grad_lse
     grad_score = p * ((grad[row] * v[col]).sum(-1) - delta[row])[..., None] * scale
     return [

@@ -137,8 +137,8 @@ def test_attend_asks_only_for_what_is_listed(asked, graph: Graph, dtype: torch.d
     for width in WIDTHS:
         for heads in HEADS if width <= 16 else HEADS[:4]:
             q, k = (torch.zeros(n, heads, width, dtype=dtype) for n in (3, 2))
-            out, lse = attend.attend(rows, q, k, k, 1.0)
-            _, stats = attend.attend_grad_q(rows, q, k, k, out, lse, q, lse, 1.0)
+            out, lse, state = attend.attend(rows, q, k, k, 1.0)
+            _, stats = attend.attend_grad_q(rows, q, k, k, out, state, q, lse, 1.0)
             attend.attend_grad_kv(cols, q, k, k, stats, q, 1.0)
     assert_listed(asked, list(attend.instances()))
 

@@ -46,7 +46,7 @@ def arguments(operator: str, graph: Graph, draw) -> Iterator[tuple]:
         return draw(size).detach().flatten(1)[:, :1].to(accumulated).flatten()
 
     lse = factor(n)[:, None].expand(n, q.shape[1])
-    stats = torch.stack([lse, lse], dim=-1)
+    state, stats = (torch.stack([lse] * count, dim=-1) for count in (2, 4))
     x, grad = k.flatten(1), q.flatten(1)
     winner = torch.randint(max(e, 1), grad.shape, dtype=torch.int32, device=q.device)
     weight, row_scale, col_scale = factor(e), factor(n), factor(m)
@@ -63,7 +63,7 @@ def arguments(operator: str, graph: Graph, draw) -> Iterator[tuple]:
     if operator == "attend":
         yield rows, q, k, v, 0.5
     elif operator == "attend_grad_q":
-        yield rows, q, k, v, out, lse, draw(n), lse, 0.5
+        yield rows, q, k, v, out, state, draw(n), lse, 0.5
     elif operator == "attend_grad_kv":
         yield cols, q, k, v, stats, draw(n), 0.5
 

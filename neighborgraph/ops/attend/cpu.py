@@ -16,27 +16,33 @@ from neighborgraph.ops.arrays import wide
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
 
 
-def attend(csr, q, k, v, scale) -> tuple[Tensor, Tensor]:
-    """Output [n, H, D] and natural log-sum-exp [n, H]."""
+def attend(csr, q, k, v, scale) -> tuple[Tensor, Tensor, Tensor]:
+    """Output [n, H, D], natural log-sum-exp [n, H] and state [n, H, 2], in base e."""
     rows = as_rows(csr)
     out = q.new_empty(q.shape, dtype=accumulation_dtype(q.dtype))
     lse = out.new_empty(q.shape[:2])
-    factor = out.numpy().dtype.type(scale)
-    structure = rows.ptr.numpy(), rows.idx.numpy()
-    run_rows(attend_rows, *structure, wide(q), wide(k), wide(v), factor, out.numpy(), lse.numpy())
-    return out.to(q.dtype), lse
+    state = lse.new_empty(*lse.shape, 2)
+    run_rows(
+        attend_rows,
+        rows.ptr.numpy(),
+        rows.idx.numpy(),
+        *(wide(t) for t in (q, k, v)),
+        out.numpy().dtype.type(scale),
+        *(t.numpy() for t in (out, lse, state)),
+    )
+    return out.to(q.dtype), lse, state
 
 
-def attend_grad_q(csr, q, k, v, out, lse, grad, grad_lse, scale) -> tuple[Tensor, Tensor]:
-    """Gradient of q [n, H, D] and stats [n, H, 2] = (lse, delta)."""
+def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, scale) -> tuple[Tensor, Tensor]:
+    """Gradient of q [n, H, D] and stats [n, H, 4] = (state, delta, 0)."""
     rows = as_rows(csr)
     grad_q = q.new_empty(q.shape, dtype=accumulation_dtype(q.dtype))
-    stats = lse.new_empty(*lse.shape, 2)
+    stats = state.new_empty(*state.shape[:2], 4)
     run_rows(
         grad_q_rows,
         rows.ptr.numpy(),
         rows.idx.numpy(),
-        *(wide(t) for t in (q, k, v, out, lse, grad, grad_lse)),
+        *(wide(t) for t in (q, k, v, out, state, grad, grad_lse)),
         grad_q.numpy().dtype.type(scale),
         grad_q.numpy(),
         stats.numpy(),
@@ -62,7 +68,7 @@ def attend_grad_kv(csr, q, k, v, stats, grad, scale) -> tuple[Tensor, Tensor]:
 
 
 @numba_kernel
-def attend_rows(begin, end, ptr, idx, q, k, v, scale, out, lse):
+def attend_rows(begin, end, ptr, idx, q, k, v, scale, out, lse, state):
     """One pass over a row: sums relative to the largest score so far, rescaled when it grows."""
     heads, width = q.shape[1], q.shape[2]
     top = np.empty(heads, q.dtype)
@@ -72,6 +78,8 @@ def attend_rows(begin, end, ptr, idx, q, k, v, scale, out, lse):
         total[:] = 0
         out[i] = 0
         lse[i] = -np.inf
+        state[i, :, 0] = -np.inf
+        state[i, :, 1] = 0
         for t in range(ptr[i], ptr[i + 1]):
             j = idx[t]
             for h in range(heads):
@@ -97,12 +105,14 @@ def attend_rows(begin, end, ptr, idx, q, k, v, scale, out, lse):
         for h in range(heads):
             if total[h] != 0:
                 lse[i, h] = math.log(total[h]) + top[h]
+                state[i, h, 0] = top[h]
+                state[i, h, 1] = 1 / total[h]
                 for d in range(width):
                     out[i, h, d] /= total[h]
 
 
 @numba_kernel
-def grad_q_rows(begin, end, ptr, idx, q, k, v, out, lse, grad, grad_lse, scale, grad_q, stats):
+def grad_q_rows(begin, end, ptr, idx, q, k, v, out, state, grad, grad_lse, scale, grad_q, stats):
     """δ_i = <g_i, o_i> - h_i, then ∂q_i = σ Σ_e p_e (<g_i, v_j> - δ_i) k_j."""
     heads, width = q.shape[1], q.shape[2]
     for i in range(begin, end):
@@ -110,8 +120,10 @@ def grad_q_rows(begin, end, ptr, idx, q, k, v, out, lse, grad, grad_lse, scale, 
             delta = -grad_lse[i, h]
             for d in range(width):
                 delta += grad[i, h, d] * out[i, h, d]
-            stats[i, h, 0] = np.inf if lse[i, h] == -np.inf else lse[i, h]
-            stats[i, h, 1] = delta
+            stats[i, h, 0] = state[i, h, 0]
+            stats[i, h, 1] = state[i, h, 1]
+            stats[i, h, 2] = delta
+            stats[i, h, 3] = 0
         grad_q[i] = 0
         for t in range(ptr[i], ptr[i + 1]):
             j = idx[t]
@@ -124,7 +136,8 @@ def grad_q_rows(begin, end, ptr, idx, q, k, v, out, lse, grad, grad_lse, scale, 
                 s *= scale
                 if s == -np.inf:
                     continue
-                ds = math.exp(s - stats[i, h, 0]) * (gv - stats[i, h, 1]) * scale
+                p = math.exp(s - stats[i, h, 0]) * stats[i, h, 1]
+                ds = p * (gv - stats[i, h, 2]) * scale
                 for d in range(width):
                     grad_q[i, h, d] += ds * k[j, h, d]
 
@@ -147,8 +160,8 @@ def grad_kv_rows(begin, end, ptr, idx, q, k, v, grad, stats, scale, grad_k, grad
                 s *= scale
                 if s == -np.inf:
                     continue
-                p = math.exp(s - stats[i, h, 0])
-                ds = p * (gv - stats[i, h, 1]) * scale
+                p = math.exp(s - stats[i, h, 0]) * stats[i, h, 1]
+                ds = p * (gv - stats[i, h, 2]) * scale
                 for d in range(width):
                     grad_v[j, h, d] += p * grad[i, h, d]
                     grad_k[j, h, d] += ds * q[i, h, d]

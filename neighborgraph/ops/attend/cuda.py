@@ -12,27 +12,29 @@ from neighborgraph.ops.lanes import CUDA_NAMES, Lanes, aligned, head_plans, lane
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
 
 
-def attend(csr, q, k, v, scale) -> tuple[Tensor, Tensor]:
-    """Output [n, H, D] and natural log-sum-exp [n, H]."""
+def attend(csr, q, k, v, scale) -> tuple[Tensor, Tensor, Tensor]:
+    """Output [n, H, D], natural log-sum-exp [n, H] and state [n, H, 2], in base 2."""
     rows = as_rows(csr)
     q, k, v = aligned(q), aligned(k), aligned(v)
     out = torch.empty_like(q)
     lse = q.new_empty(q.shape[:2], dtype=accumulation_dtype(q.dtype))
-    partial = workspace(rows, q)
-    state = workspace(rows, lse, 2)
-    launch_heads("attend_forward", rows, q, k, v, out, lse, partial, state, like=q, scale=scale)
-    combine("combine_softmax", rows, out, (partial, state, out, lse), q.shape[1:])
-    return out, lse
+    state = lse.new_empty(*lse.shape, 2)
+    partial, partial_state = workspace(rows, q), workspace(rows, lse, 2)
+    results = out, lse, state
+    tensors = q, k, v, *results, partial, partial_state
+    launch_heads("attend_forward", rows, *tensors, like=q, scale=scale)
+    combine("combine_softmax", rows, out, (partial, partial_state, *results), q.shape[1:])
+    return results
 
 
-def attend_grad_q(csr, q, k, v, out, lse, grad, grad_lse, scale) -> tuple[Tensor, Tensor]:
-    """Gradient of q [n, H, D] and stats [n, H, 2] = (lse, delta)."""
+def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, scale) -> tuple[Tensor, Tensor]:
+    """Gradient of q [n, H, D] and stats [n, H, 4] = (state, delta, 0)."""
     rows = as_rows(csr)
     q, k, v, out, grad = (aligned(t) for t in (q, k, v, out, grad))
     grad_q = torch.empty_like(q)
-    stats = lse.new_empty(*lse.shape, 2)
+    stats = state.new_empty(*state.shape[:2], 4)
     partial = workspace(rows, q)
-    inputs = rows.ptr, q, k, v, out, lse.contiguous(), grad, grad_lse.contiguous()
+    inputs = rows.ptr, q, k, v, out, state.contiguous(), grad, grad_lse.contiguous()
     launch_heads("attend_grad_q", rows, *inputs, grad_q, stats, partial, like=q, scale=scale)
     combine("combine_sum", rows, grad_q, (partial, None, grad_q), (q.shape[1:].numel(),))
     return grad_q, stats

@@ -12,8 +12,10 @@ output o and h [n] of L:
     \partial q_i &= \sigma \sum_{e=(j \to i)} \partial s_e \, k_j, \qquad
     \partial k_j = \sigma \sum_{e=(j \to i)} \partial s_e \, q_i
 
-p is recomputed from q, k and L, so nothing per edge is ever stored. ∂q is a sum over rows; ∂k and
-∂v are sums over the transpose. Each output row has one owner, and nothing is added atomically.
+Nothing per edge is ever stored: p is found again as exp(s - t) / z from a row's largest score t and
+its sum z of exp(s - t). exp(s - L) is the same but for rounding, but at a score of 1e6 a float32 L
+has lost log z. ∂q is a sum over rows; ∂k and ∂v are sums over the transpose. Each output row has
+one owner, and nothing is added atomically.
 """
 
 import math
@@ -105,13 +107,14 @@ def default_scale(width: int) -> float:
 def fake_attend(rows, q, k, v, scale):
     """Shapes of attend."""
     out = torch.empty_like(q, memory_format=torch.contiguous_format)
-    return out, q.new_empty(q.shape[:2], dtype=accumulation_dtype(q.dtype))
+    lse = q.new_empty(q.shape[:2], dtype=accumulation_dtype(q.dtype))
+    return out, lse, lse.new_empty(*lse.shape, 2)
 
 
-def fake_attend_grad_q(rows, q, k, v, out, lse, grad, grad_lse, scale):
+def fake_attend_grad_q(rows, q, k, v, out, state, grad, grad_lse, scale):
     """Shapes of attend_grad_q."""
     grad_q = torch.empty_like(q, memory_format=torch.contiguous_format)
-    return grad_q, lse.new_empty(*lse.shape, 2)
+    return grad_q, state.new_empty(*state.shape[:2], 4)
 
 
 def fake_attend_grad_kv(cols, q, k, v, stats, grad, scale):
@@ -120,22 +123,22 @@ def fake_attend_grad_kv(cols, q, k, v, stats, grad, scale):
     return grad_k, torch.empty_like(grad_k)
 
 
-# q [n, H, D]; k, v [m, H, D] -> out [n, H, D], lse [n, H] (natural logarithm)
+# q [n, H, D]; k, v [m, H, D] -> out [n, H, D], lse [n, H] (natural logarithm), state [n, H, 2] =
+# (largest score, 1 / sum of exponentials relative to it), in the base the implementation works in.
 attend_forward = register(
-    "attend(Tensor[] rows, Tensor q, Tensor k, Tensor v, float scale) -> (Tensor, Tensor)",
+    "attend(Tensor[] rows, Tensor q, Tensor k, Tensor v, float scale) -> (Tensor, Tensor, Tensor)",
     module=__name__,
     fake=fake_attend,
 )
-# out, grad [n, H, D]; lse, grad_lse [n, H] -> grad q [n, H, D], stats [n, H, 2] = (L, delta), side
-# by side because the pass over the transpose reads both at random; L is +inf in a row without
-# weight, where exp(s - L) is then 0 and not NaN.
+# out, grad [n, H, D]; state [n, H, 2]; grad_lse [n, H] -> grad q [n, H, D], stats [n, H, 4] =
+# (state, delta, 0), side by side because the pass over the transpose reads them at random.
 attend_grad_q = register(
-    "attend_grad_q(Tensor[] rows, Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, "
+    "attend_grad_q(Tensor[] rows, Tensor q, Tensor k, Tensor v, Tensor out, Tensor state, "
     "Tensor grad, Tensor grad_lse, float scale) -> (Tensor, Tensor)",
     module=__name__,
     fake=fake_attend_grad_q,
 )
-# grad [n, H, D], stats [n, H, 2] -> grad k, grad v [m, H, D]
+# grad [n, H, D], stats [n, H, 4] -> grad k, grad v [m, H, D]
 attend_grad_kv = register(
     "attend_grad_kv(Tensor[] cols, Tensor q, Tensor k, Tensor v, Tensor stats, Tensor grad, "
     "float scale) -> (Tensor, Tensor)",
@@ -151,8 +154,8 @@ class Attend(torch.autograd.Function):
     def forward(ctx, q, k, v, scale, *csr):
         """Out [n, H, D], lse [n, H]."""
         rows, _ = rows_and_cols(csr)
-        out, lse = attend_forward(rows, q, k, v, scale)
-        ctx.save_for_backward(q, k, v, out, lse, *csr)
+        out, lse, state = attend_forward(rows, q, k, v, scale)
+        ctx.save_for_backward(q, k, v, out, state, *csr)
         ctx.scale = scale
         return out, lse
 
@@ -160,9 +163,9 @@ class Attend(torch.autograd.Function):
     @differentiable_once("attend")
     def backward(ctx, grad, grad_lse):
         """The formulas at the head of this file."""
-        q, k, v, out, lse, *csr = ctx.saved_tensors
+        q, k, v, out, state, *csr = ctx.saved_tensors
         rows, cols = rows_and_cols(csr)
-        grad_q, stats = attend_grad_q(rows, q, k, v, out, lse, grad, grad_lse, ctx.scale)
+        grad_q, stats = attend_grad_q(rows, q, k, v, out, state, grad, grad_lse, ctx.scale)
         grad_k = grad_v = None
         if any(ctx.needs_input_grad[1:3]):
             grad_k, grad_v = attend_grad_kv(cols, q, k, v, stats, grad, ctx.scale)
