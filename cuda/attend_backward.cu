@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
             score[o] = own.inside[o] ? score[o] * to_base_2 : -infinity<A>();
             bool counts = score[o] != -infinity<A>();
             grad_score[o] = counts ? weights.of(score[o]) * (gv[o] - delta) : A(0);
-            masked |= !counts;
+            masked |= own.inside[o] && !counts;
         }
         if (__any_sync(ALL_LANES, masked)) L::drop_masked(score, key);
 #pragma unroll
@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
             bool counts = score[o] != -infinity<A>();
             p[o] = counts ? weights[o].of(score[o]) : A(0);
             grad_score[o] = counts ? p[o] * (gv[o] - delta[o]) : A(0);
-            masked |= !counts;
+            masked |= own.inside[o] && !counts;
         }
         if (__any_sync(ALL_LANES, masked)) {
             L::drop_masked(score, query);

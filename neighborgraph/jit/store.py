@@ -107,10 +107,13 @@ class Store:
             return None
 
     def _entries(self) -> list[os.DirEntry[str]]:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with (
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(self._folder()) as entries,
+        ):
             return [
                 entry
-                for entry in os.scandir(self._folder())
+                for entry in entries
                 if _ENTRY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
             ]
         return []
@@ -161,10 +164,11 @@ def _temporary_beside(path: Path) -> Iterator[tuple[int, str]]:
 def _remove_old_temporaries(folder: Path) -> None:
     """Remove what killed writers left; another process may do the same at this moment."""
     oldest = time.time() - _TEMPORARY_LIFE
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
-            if entry.name.endswith(_TEMPORARY) and entry.stat().st_mtime < oldest:
-                os.unlink(entry.path)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name.endswith(_TEMPORARY) and entry.stat().st_mtime < oldest:
+                    os.unlink(entry.path)
 
 
 def _announce_unusable(folder: Path, error: OSError) -> None:

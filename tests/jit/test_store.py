@@ -9,6 +9,7 @@ import warnings
 import pytest
 
 from neighborgraph.errors import ConfigError
+from neighborgraph.jit import store
 from neighborgraph.jit.store import Store
 
 STORE = Store("things")
@@ -222,3 +223,23 @@ def test_a_killed_writer_leaves_no_bad_entry(cache_root):
         [sys.executable, "-c", KILLED_WRITERS, KEY], capture_output=True, text=True, check=True
     )
     assert answer.stdout == "True True\n"
+
+
+def test_temporary_that_another_process_removes_first(monkeypatch, tmp_path):
+    old = tmp_path / "0-old.tmp"
+    vanishing = tmp_path / "1-vanishing.tmp"
+    for path in (old, vanishing):
+        path.write_bytes(b"")
+        os.utime(path, (0, 0))
+    unlink = os.unlink
+
+    def unlink_late(path):
+        unlink(path)
+        if str(path).endswith(vanishing.name):
+            raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "unlink", unlink_late)
+    monkeypatch.setattr(store, "_TEMPORARY", ".tmp")
+    # A folder left open half-way would raise ResourceWarning, which is an error here.
+    store._remove_old_temporaries(tmp_path)
+    assert not list(tmp_path.iterdir())
