@@ -20,11 +20,11 @@ def load_digits() -> NodeDataset:
     from sklearn.datasets import load_digits as load_images
     from sklearn.neighbors import kneighbors_graph
 
-    images = load_images()
-    pixels = images.data / 16.0
+    pixels, digit = load_images(return_X_y=True)
+    pixels = pixels / 16.0
     neighbors = kneighbors_graph(pixels, NUM_NEIGHBORS).tocoo()
     edge_index = torch.stack([torch.from_numpy(neighbors.col), torch.from_numpy(neighbors.row)])
-    y = torch.from_numpy(images.target).long()
+    y = torch.from_numpy(digit).long()
     return NodeDataset(
         name="digits",
         graph=to_undirected(Graph.from_edge_index(edge_index, num_nodes=y.numel())),

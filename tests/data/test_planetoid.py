@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def test_equals_pyg(real, name: str, tmp_path: Path) -> None:
     ours = real(name)
     folder = FOLDERS[name]
     shutil.copytree(raw_folder(name), tmp_path / folder / "raw")
-    theirs = Planetoid(str(tmp_path), folder)[0]
+    theirs: Any = Planetoid(str(tmp_path), folder)[0]
     assert torch.equal(ours.x, theirs.x)
     assert torch.equal(ours.y, theirs.y)
     edges = {tuple(edge) for edge in ours.graph.edge_index.t().tolist()}
