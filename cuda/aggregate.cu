@@ -16,7 +16,7 @@ struct Won {
 // x [m, F], winner [m, F] or null -> out [n, F]. A cut row leaves unscaled sums in
 // partial [slots, F].
 template <class T, int VEC, int LANES, int VECTORS, int U, class Features>
-__global__ void __launch_bounds__(128) aggregate_sum(
+__global__ void __launch_bounds__(WARP) aggregate_sum(
     const int* item_row, const long long* item_first, const int* item_edges, const int* item_slot,
     const int* idx, const int* edge_id, const T* x, const acc_t<T>* weight,
     const acc_t<T>* row_scale, const acc_t<T>* col_scale, const int* winner, T* out,
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(128) aggregate_sum(
 // x [m, F] -> out [n, F], winner [n, F]: the edge id that won, -1 in an empty row. A cut row leaves
 // unscaled maxima in partial [slots, F] and partial_winner [slots, F].
 template <class T, int VEC, int LANES, int VECTORS, int U>
-__global__ void __launch_bounds__(128) aggregate_max(
+__global__ void __launch_bounds__(WARP) aggregate_max(
     const int* item_row, const long long* item_first, const int* item_edges, const int* item_slot,
     const int* idx, const int* edge_id, const T* x, const acc_t<T>* weight,
     const acc_t<T>* row_scale, const acc_t<T>* col_scale, T* out, int* winner, acc_t<T>* partial,
@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(128) aggregate_max(
 // grad_weight[e] = r_i c_j <g_i, x_j>; grad [n, F], x [m, F], winner [n, F] or null. A warp walks
 // all channels of an edge, LANES * VECTORS vectors at a time.
 template <class T, int VEC, int LANES, int VECTORS, int U, class Features>
-__global__ void __launch_bounds__(128) aggregate_weight_grad(
+__global__ void __launch_bounds__(WARP) aggregate_weight_grad(
     const int* item_row, const long long* item_first, const int* item_edges, const int* item_slot,
     const int* idx, const int* edge_id, const T* grad, const T* x, const acc_t<T>* row_scale,
     const acc_t<T>* col_scale, const int* winner, acc_t<T>* grad_weight, long long items,

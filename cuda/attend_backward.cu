@@ -11,7 +11,7 @@
 // state [n, H, 2] is (top, 1 / total) in base 2. stats [n, H, 4] receives (top, 1 / total, delta,
 // 0) side by side, since the pass over the transpose reads them at random.
 template <class T, int VEC, int LANES, int VECTORS, int U>
-__global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(3, 40))
+__global__ void __launch_bounds__(WARP, Lanes<T, VEC, LANES, VECTORS, U>::warps(3, 16))
     attend_grad_q(
         const int* item_row, const long long* item_first, const int* item_edges,
         const int* item_slot, const int* idx, const long long* ptr, const T* q, const T* k,
@@ -58,7 +58,8 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
         for (int o = 0; o < L::OWN; ++o) {
             score[o] = own.inside[o] ? score[o] * to_base_2 : -infinity<A>();
             bool counts = score[o] != -infinity<A>();
-            grad_score[o] = counts ? weights.of(score[o]) * (gv[o] - delta) : A(0);
+            A grad_of_score = weights.of(score[o]) * (gv[o] - delta);
+            grad_score[o] = counts ? grad_of_score : A(0);
             masked |= own.inside[o] && !counts;
         }
         if (__any_sync(ALL_LANES, masked)) L::drop_masked(score, key);
@@ -80,15 +81,14 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
         lanes.store_partial(partial, item.slot, sum);
     bool leads = item.first == ptr[item.row];  // of the items of a cut row, the first
     if (leads && lanes.lane == 0) {
-        A* to = stats + 4 * (item.row * heads + lanes.head);
-        to[0] = weights.softmax.top, to[1] = weights.inverse_total, to[2] = delta, to[3] = 0;
+        RowStats<A>{weights, delta}.store(stats + 4 * (item.row * heads + lanes.head));
     }
 }
 
 // grad k_j = scale * sum_e p_e (g_i . v_j - delta_i) q_i and grad v_j = sum_e p_e g_i, where the
 // items walk the transpose: row j of an item is a source, idx names the receivers i.
 template <class T, int VEC, int LANES, int VECTORS, int U>
-__global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(4, 44))
+__global__ void __launch_bounds__(WARP, Lanes<T, VEC, LANES, VECTORS, U>::warps(4, 32))
     attend_grad_kv(
         const int* item_row, const long long* item_first, const int* item_edges,
         const int* item_slot, const int* idx, const T* q, const T* k, const T* v,
@@ -106,27 +106,27 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
     lanes.load(key, k, item.row);
     lanes.load(value, v, item.row);
     A to_base_2 = A(scale) * log2_e<A>;
-    int stride = U * lanes.slots, row[U];
-    if (item.edges > 0) Step<U>(item, lanes.slot, lanes.slots).gather(row, idx, item);
+    int stride = U * lanes.slots, first_own = lanes.first_own() * lanes.slots;
+    int row[U], own_row[L::OWN];
+    if (item.edges > 0) {
+        Step<U>(item, lanes.slot, lanes.slots).gather(row, idx, item);
+        Step<L::OWN>(item, lanes.slot + first_own, lanes.slots).gather(own_row, idx, item);
+    }
     for (int e = lanes.slot; e - lanes.slot < item.edges; e += stride) {
-        Step<L::OWN> own(item, e + lanes.first_own() * lanes.slots, lanes.slots);
-        int own_row[L::OWN];
-        own.gather(own_row, idx, item);
+        Step<L::OWN> own(item, e + first_own, lanes.slots);
         Vector<T, VEC> query[U][VECTORS], g[U][VECTORS];
-        Weights<A> weights[L::OWN];
-        A score[U], gv[U], delta[L::OWN], p[L::OWN], grad_score[L::OWN];
+        RowStats<A> of_row[L::OWN];
+        A score[U], gv[U], p[L::OWN], grad_score[L::OWN];
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             lanes.load(query[u], q, row[u]);
             lanes.load(g[u], grad, row[u]);
         }
 #pragma unroll
-        for (int o = 0; o < L::OWN; ++o) {
-            const A* from = lanes.of_head(stats, own_row[o], 4);
-            weights[o] = Weights<A>::load(from);
-            delta[o] = Vector<A, 2>::load(from + 2)[0];
-        }
+        for (int o = 0; o < L::OWN; ++o)
+            of_row[o] = RowStats<A>::load(lanes.of_head(stats, own_row[o], 4));
         Step<U>(item, e + stride, lanes.slots).gather(row, idx, item);
+        Step<L::OWN>(item, e + stride + first_own, lanes.slots).gather(own_row, idx, item);
 #pragma unroll
         for (int u = 0; u < U; ++u) {
             score[u] = lanes.partial_dot(key, query[u]);
@@ -139,8 +139,10 @@ __global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(
         for (int o = 0; o < L::OWN; ++o) {
             score[o] = own.inside[o] ? score[o] * to_base_2 : -infinity<A>();
             bool counts = score[o] != -infinity<A>();
-            p[o] = counts ? weights[o].of(score[o]) : A(0);
-            grad_score[o] = counts ? p[o] * (gv[o] - delta[o]) : A(0);
+            A weight = of_row[o].weights.of(score[o]);
+            A grad_of_score = weight * (gv[o] - of_row[o].delta);
+            p[o] = counts ? weight : A(0);
+            grad_score[o] = counts ? grad_of_score : A(0);
             masked |= own.inside[o] && !counts;
         }
         if (__any_sync(ALL_LANES, masked)) {

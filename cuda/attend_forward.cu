@@ -7,7 +7,7 @@
 // in base 2, from which the backward pass finds each weight again.
 // partial_out [slots, H, D] and partial_state [slots, H, 2] (top, total) are for cut rows.
 template <class T, int VEC, int LANES, int VECTORS, int U>
-__global__ void __launch_bounds__(128, Lanes<T, VEC, LANES, VECTORS, U>::blocks(2, 28))
+__global__ void __launch_bounds__(WARP, Lanes<T, VEC, LANES, VECTORS, U>::warps(2, 16))
     attend_forward(
         const int* item_row, const long long* item_first, const int* item_edges,
         const int* item_slot, const int* idx, const T* q, const T* k, const T* v, T* out,

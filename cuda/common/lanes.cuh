@@ -17,13 +17,14 @@ struct Lanes {
     static constexpr int SHARERS = U < LANES ? U : LANES;
     static constexpr int OWN = U / SHARERS;
 
-    // Blocks of 128 threads to aim for, from the registers of a lane: the widened rows it keeps,
-    // two gathered rows an edge, and whatever else the kernel holds.
-    static constexpr int blocks(int kept_rows, int others) {
-        int kept = kept_rows * CHANNELS * int(sizeof(A)) / 4;
+    // Warps to aim for on a multiprocessor, from the registers of a lane: `others` numbers, the
+    // widened rows it keeps with the place of each vector, and two gathered rows an edge. A quarter
+    // of a multiprocessor has 16384 registers and room for 8 blocks of one warp.
+    static constexpr int warps(int kept_rows, int others) {
+        int kept = (kept_rows * CHANNELS + others) * int(sizeof(A)) / 4 + 4 * (VECTORS - 1);
         int gathered = 2 * U * CHANNELS * int(sizeof(T)) / 4;
-        int fit = 65536 / 128 / (kept + gathered + others);
-        return fit < 1 ? 1 : fit > 8 ? 8 : fit;
+        int fit = 16384 / WARP / (kept + gathered);
+        return 4 * (fit < 1 ? 1 : fit > 8 ? 8 : fit);
     }
 
     int slot, slots;       // this lane's edge slot, and how many the warp has

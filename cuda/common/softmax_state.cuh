@@ -26,10 +26,12 @@ struct SoftmaxState {
 
     // What a score counts for beside the top one: 2^(score - top). IEEE infinities need no finite
     // stand-in: a score of -inf has no share, also when all are -inf; the top score has share 1,
-    // also when it is +inf; NaN stays NaN.
+    // also when it is +inf; NaN stays NaN. Written without a branch: the compiler would move what
+    // the score depends on, loads included, behind it.
     __device__ A share(A score) const {
         A base = top == -infinity<A>() ? A(0) : top;
-        return score == base ? A(1) : exp_2(score - base);
+        A relative = exp_2(score - base);
+        return score == base ? A(1) : relative;
     }
 
     // Make room for a larger score; returns the factor for everything accumulated so far. NaN does
@@ -89,4 +91,30 @@ struct Weights {
     }
 
     __device__ A of(A score) const { return softmax.share(score) * inverse_total; }
+};
+
+// What an edge's gradients need of its receiver: (top, 1 / total, delta, 0) of each head.
+template <class A>
+struct RowStats {
+    Weights<A> weights;
+    A delta;
+
+    __device__ static RowStats load(const A* from) {
+        constexpr int N = 16 / sizeof(A);
+        Vector<A, N> parts[4 / N];
+#pragma unroll
+        for (int i = 0; i < 4 / N; ++i) parts[i] = Vector<A, N>::load(from + i * N);
+        RowStats stats;
+        stats.weights.softmax.top = parts[0][0];
+        stats.weights.inverse_total = parts[1 / N][1 % N];
+        stats.delta = parts[2 / N][2 % N];
+        return stats;
+    }
+
+    __device__ void store(A* to) const {
+        to[0] = weights.softmax.top;
+        to[1] = weights.inverse_total;
+        to[2] = delta;
+        to[3] = 0;
+    }
 };

@@ -6,18 +6,19 @@
 constexpr int WARP = 32;
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
-// A warp serves one part (a group of heads, or a range of channels) of one item. The parts of an
-// item are neighbours, so that they share its indices in the cache.
+// A warp serves one part (a group of heads, or a range of channels) of one item. It is a block of
+// its own: rows differ in length, and a block of several warps holds its place until the longest
+// is done. The parts of an item are neighbours, so that they share its indices in the cache.
 struct Warp {
     long long item;
     int part;
     int lane;
 
     __device__ Warp(long long parts) {
-        long long warp = blockIdx.x * (long long)(blockDim.x / WARP) + threadIdx.x / WARP;
+        long long warp = blockIdx.x;
         item = parts == 1 ? warp : warp / parts;  // a 64-bit division costs as much as ten edges
         part = int(warp - item * parts);
-        lane = threadIdx.x % WARP;
+        lane = threadIdx.x;
     }
 };
 

@@ -10,15 +10,15 @@ from neighborgraph.jit import Instance, load
 from neighborgraph.ops.lanes import CUDA_NAMES, WARP
 from neighborgraph.ops.registration import accumulation_dtype
 
-BLOCK = 128
-"""Threads of a block: four warps, few enough that a block with one long item retires early."""
+COMBINE_BLOCK = 128
+"""Threads of a block that folds partial results, one element each."""
 
 
 def launch(instance: Instance, rows: Csr, parts: int, *args: Tensor | int | float | None) -> None:
-    """One warp for each of ``parts`` parts of each work item of ``rows``."""
+    """A block of one warp for each of ``parts`` parts of each work item of ``rows``."""
     warps = rows.item_row.shape[0] * parts
     items = rows.item_row, rows.item_first, rows.item_edges, rows.item_slot, rows.idx
-    load(instance, rows.ptr.device).launch(-(-warps * WARP // BLOCK), BLOCK, *items, *args)
+    load(instance, rows.ptr.device).launch(warps, WARP, *items, *args)
 
 
 def workspace(rows: Csr, like: Tensor, *inner: int) -> Tensor:
@@ -40,7 +40,7 @@ def combine(
         return
     threads = splits * out.shape[1:].numel()
     load(combine_instance(kernel, out.dtype), out.device).launch(
-        -(-threads // BLOCK), BLOCK, rows.split_row, rows.split_ptr, *tensors, splits, *shape
+        -(-threads // COMBINE_BLOCK), COMBINE_BLOCK, rows.split_row, rows.split_ptr, *tensors, splits, *shape
     )
 
 

@@ -6,7 +6,7 @@ import torch
 from neighborgraph.graph import Graph
 from neighborgraph.jit import Instance
 from neighborgraph.ops import items
-from neighborgraph.ops.items import BLOCK, combine, combine_instance, launch, workspace
+from neighborgraph.ops.items import COMBINE_BLOCK, combine, combine_instance, launch, workspace
 from neighborgraph.ops.lanes import WARP
 from neighborgraph.testing import awkward_graphs, from_degrees
 
@@ -43,9 +43,7 @@ def test_a_warp_for_each_part_of_each_item(recorder: Recorder, cut: Graph, parts
     instance = Instance("some.cu", "some")
     launch(instance, cut.rows, parts, None, 7)
     (grid, block, *args), rows = recorder.calls[0], cut.rows
-    warps = 7 * parts
-    assert block == BLOCK
-    assert (grid - 1) * BLOCK < warps * WARP <= grid * BLOCK
+    assert (grid, block) == (7 * parts, WARP)
     arrays = [rows.item_row, rows.item_first, rows.item_edges, rows.item_slot, rows.idx]
     assert all(a is b for a, b in zip(args[:5], arrays, strict=True))
     assert args[5:] == [None, 7]
