@@ -38,9 +38,9 @@ def combine(
     splits = rows.split_row.shape[0]
     if splits == 0:
         return
-    threads = splits * out.shape[1:].numel()
+    blocks = -(-splits * out.shape[1:].numel() // COMBINE_BLOCK)
     load(combine_instance(kernel, out.dtype), out.device).launch(
-        -(-threads // COMBINE_BLOCK), COMBINE_BLOCK, rows.split_row, rows.split_ptr, *tensors, splits, *shape
+        blocks, COMBINE_BLOCK, rows.split_row, rows.split_ptr, *tensors, splits, *shape
     )
 
 

@@ -6,7 +6,7 @@ import torch
 from neighborgraph.graph import Graph
 from neighborgraph.jit import Instance
 from neighborgraph.ops import items
-from neighborgraph.ops.items import COMBINE_BLOCK, combine, combine_instance, launch, workspace
+from neighborgraph.ops.items import combine, combine_instance, launch, workspace
 from neighborgraph.ops.lanes import WARP
 from neighborgraph.testing import awkward_graphs, from_degrees
 
