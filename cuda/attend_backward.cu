@@ -1,175 +1,223 @@
 // Gradients of attend; derived at the head of neighborgraph/ops/attend/op.py.
 //
-// Weights are found again as p = 2^(score - top) / total. Every kernel adds the products of q and k
-// in the same order, so that a score has the same bits in all of them and weights add up to one.
-// Sums over rows give the gradient of the queries, sums over the transpose those of keys and
-// values, so every output row has one owner.
-#include "common/lanes.cuh"
+// Weights are found again as p = 2^(score - top) / total. Every kernel adds the terms of a score in
+// the same order, so that it has the same bits in all of them and weights add up to one. Sums over
+// rows give the gradient of the queries, sums over the transpose those of keys and values, so every
+// output row has one owner. K and V are the Lanes of keys and values.
+#include "common/edges.cuh"
+#include "common/rows.cuh"
+#include "common/score.cuh"
 #include "common/softmax_state.cuh"
 
-// grad q_i = scale * sum_e p_e (g_i . v_j - delta_i) k_j, with delta_i = g_i . out_i - grad_lse_i.
-// state [n, H, 2] is (top, 1 / total) in base 2. stats [n, H, 4] receives (top, 1 / total, delta,
-// 0) side by side, since the pass over the transpose reads them at random.
-template <class T, int VEC, int LANES, int VECTORS, int U>
-__global__ void __launch_bounds__(WARP, Lanes<T, VEC, LANES, VECTORS, U>::warps(3, 16))
-    attend_grad_q(
-        const int* item_row, const long long* item_first, const int* item_edges,
-        const int* item_slot, const int* idx, const long long* ptr, const T* q, const T* k,
-        const T* v, const T* out, const acc_t<T>* state, const T* grad, const acc_t<T>* grad_lse,
-        T* grad_q, acc_t<T>* stats, acc_t<T>* partial, long long items, long long parts,
-        long long heads_per_warp, long long heads, long long width, double scale) {
-    using A = acc_t<T>;
-    using L = Lanes<T, VEC, LANES, VECTORS, U>;
-    Warp warp(parts);
-    if (warp.item >= items) return;
-    Item item(item_row, item_first, item_edges, item_slot, warp.item);
-    L lanes = L::over_heads(warp, heads_per_warp, heads, width);
+// What a receiver's edges need of it.
+template <class V, class A>
+__device__ RowStats<A> row_stats(
+    const V& values, const A* state, const typename V::T* out, const A (&g)[V::CHANNELS],
+    const A* grad_lse, int row) {
+    Vector<typename V::T, V::VECTOR> result[V::COUNT];
+    values.load(result, out, row);
+    A delta = V::sum_over_head(values.partial_dot(g, result)) - *values.of_head(grad_lse, row, 1);
+    return RowStats<A>{Weights<A>::load(values.of_head(state, row, 2)), delta};
+}
 
-    A query[L::CHANNELS], g[L::CHANNELS], sum[L::CHANNELS] = {};
-    lanes.load(query, q, item.row);
-    lanes.load(g, grad, item.row);
-    Vector<T, VEC> result[VECTORS];
-    lanes.load(result, out, item.row);
-    Weights<A> weights = Weights<A>::load(lanes.of_head(state, item.row, 2));
-    A delta =
-        L::sum_over_head(lanes.partial_dot(g, result)) - *lanes.of_head(grad_lse, item.row, 1);
-    A to_base_2 = A(scale) * log2_e<A>;
-    int stride = U * lanes.slots, col[U];
-    if (item.edges > 0) Step<U>(item, lanes.slot, lanes.slots).gather(col, idx, item);
-    for (int e = lanes.slot; e - lanes.slot < item.edges; e += stride) {
-        Vector<T, VEC> key[U][VECTORS], value[U][VECTORS];
-        A score[U], gv[U], grad_score[L::OWN];
-#pragma unroll
-        for (int u = 0; u < U; ++u) {
-            lanes.load(key[u], k, col[u]);
-            lanes.load(value[u], v, col[u]);
-        }
-        Step<U>(item, e + stride, lanes.slots).gather(col, idx, item);
-#pragma unroll
-        for (int u = 0; u < U; ++u) {
-            score[u] = lanes.partial_dot(query, key[u]);
-            gv[u] = lanes.partial_dot(g, value[u]);
-        }
-        lanes.sum_each_over_head(score);
-        lanes.sum_each_over_head(gv);
-        Step<L::OWN> own(item, e + lanes.first_own() * lanes.slots, lanes.slots);
-        bool masked = false;
+// Of a lane's own edges: scores, weights m p and gradients of scores.
+template <class L>
+struct OwnGrads {
+    using A = typename L::A;
+    A s[L::OWN], p[L::OWN], ds[L::OWN];
+    bool masked = false;
+
+    template <class StatsOf>
+    __device__ OwnGrads(
+        const Own<L>& own, const A* sum, const A* gv, A to_base_2, StatsOf stats_of) {
 #pragma unroll
         for (int o = 0; o < L::OWN; ++o) {
-            score[o] = own.inside[o] ? score[o] * to_base_2 : -infinity<A>();
-            bool counts = score[o] != -infinity<A>();
-            A grad_of_score = weights.of(score[o]) * (gv[o] - delta);
-            grad_score[o] = counts ? grad_of_score : A(0);
+            const RowStats<A>& stats = stats_of(o);
+            s[o] = own.score(o, sum[o], to_base_2);
+            bool counts = s[o] != -infinity<A>();
+            A weight = stats.weights.of(s[o]);
+            A gradient = weight * (own.kept[o] * gv[o] - stats.delta);
+            p[o] = counts ? weight * own.kept[o] : A(0);
+            ds[o] = counts ? gradient : A(0);
             masked |= own.inside[o] && !counts;
         }
-        if (__any_sync(ALL_LANES, masked)) L::drop_masked(score, key);
-#pragma unroll
-        for (int u = 0; u < U; ++u) {
-            A ds = L::of_edge(grad_score, u);
-#pragma unroll
-            for (int c = 0; c < L::CHANNELS; ++c) sum[c] += ds * key[u][c / VEC][c % VEC];
-        }
     }
+};
 
-    lanes.sum_over_slots(sum);
-    if (lanes.slot != 0 || !lanes.has_head()) return;
+template <class K>
+__device__ void store_bias_grads(
+    const K& keys, const Own<K>& own, const OwnGrads<K>& grads, typename K::A* grad_bias) {
 #pragma unroll
-    for (int c = 0; c < L::CHANNELS; ++c) sum[c] *= A(scale);
-    if (item.slot < 0)
-        lanes.store(grad_q, item.row, sum, A(1));
-    else
-        lanes.store_partial(partial, item.slot, sum);
-    bool leads = item.first == ptr[item.row];  // of the items of a cut row, the first
-    if (leads && lanes.lane == 0) {
-        RowStats<A>{weights, delta}.store(stats + 4 * (item.row * heads + lanes.head));
+    for (int o = 0; o < K::OWN; ++o)
+        if (own.inside[o] && keys.writes_own())
+            *keys.of_head(grad_bias, own.number[o], 1) = grads.ds[o];
+}
+
+// grad edge_e = ds_e dt(k_j + edge_e, q_i), and m_e p_e g_i where edge vectors join the values.
+template <class K, class S, class Key>
+__device__ void store_edge_grads(
+    const K& keys, const S& score, const Own<K>& own, const OwnGrads<K>& grads,
+    const typename K::A* query, const Key& key, const typename K::A* g, typename K::T* grad_edge) {
+#pragma unroll
+    for (int u = 0; u < K::EDGES; ++u) {
+        typename K::A ds = K::of_edge(grads.ds, u) * score.factor, p = K::of_edge(grads.p, u);
+        typename K::A row[K::CHANNELS];
+#pragma unroll
+        for (int c = 0; c < K::CHANNELS; ++c) {
+            row[c] = ds * score.slope(c, key(u, c), query[c]);
+            if constexpr (S::JOINS_VALUES) row[c] += p * g[c];
+        }
+        unsigned number = K::of_edge(own.number, u);
+        if (K::of_edge(own.inside, u)) keys.store(grad_edge, number, row, 1);
     }
 }
 
-// grad k_j = scale * sum_e p_e (g_i . v_j - delta_i) q_i and grad v_j = sum_e p_e g_i, where the
-// items walk the transpose: row j of an item is a source, idx names the receivers i.
-template <class T, int VEC, int LANES, int VECTORS, int U>
-__global__ void __launch_bounds__(WARP, Lanes<T, VEC, LANES, VECTORS, U>::warps(4, 32))
-    attend_grad_kv(
+// grad q_i = sum_e ds_e dt(q_i, k_j) with ds_e = p_e (m_e g_i . v_j - delta_i) and delta_i =
+// g_i . out_i - grad_lse_i. state [n, H, 2] is (top, 1 / total) in base 2. stats [n, H, 4] receives
+// (top, 1 / total, delta, 0) side by side, since the pass over the transpose reads them at random.
+// grad_weight [n, H, D] is each row's share; it, grad_bias [e', H] and grad_edge [e', H, D] may be
+// null.
+template <class K, class V, template <class> class Score, class Inputs>
+__global__ void __launch_bounds__(
+    WARP,
+    warps<typename K::A>(
+        K::registers(2 + 2 * Score<K>::KEPT_ROWS, 1 + Inputs::VECTORS) + V::registers(1, 1), 16))
+    attend_grad_q(
         const int* item_row, const long long* item_first, const int* item_edges,
-        const int* item_slot, const int* idx, const T* q, const T* k, const T* v,
-        const acc_t<T>* stats, const T* grad, T* grad_k, T* grad_v, acc_t<T>* partial_k,
-        acc_t<T>* partial_v, long long items, long long parts, long long heads_per_warp,
-        long long heads, long long width, double scale) {
-    using A = acc_t<T>;
-    using L = Lanes<T, VEC, LANES, VECTORS, U>;
+        const int* item_slot, const int* idx, const int* edge_id, const long long* ptr,
+        const typename K::T* q, const typename K::T* k, const typename K::T* v,
+        const typename K::T* out, const typename K::A* state, const typename K::T* grad,
+        const typename K::A* grad_lse, const typename K::A* weight, const typename K::A* bias,
+        const typename K::T* edge, const long long* seed, typename K::T* grad_q,
+        typename K::A* stats_out, typename K::A* grad_weight, typename K::A* grad_bias,
+        typename K::T* grad_edge, typename K::A* partial_q, typename K::A* partial_weight,
+        long long items, long long parts, long long heads_per_warp, long long heads,
+        long long key_width, long long value_width, long long num_edges, double factor,
+        long long threshold, double kept) {
+    using A = typename K::A;
     Warp warp(parts);
     if (warp.item >= items) return;
     Item item(item_row, item_first, item_edges, item_slot, warp.item);
-    L lanes = L::over_heads(warp, heads_per_warp, heads, width);
-
-    A key[L::CHANNELS], value[L::CHANNELS], sum_k[L::CHANNELS] = {}, sum_v[L::CHANNELS] = {};
-    lanes.load(key, k, item.row);
-    lanes.load(value, v, item.row);
-    A to_base_2 = A(scale) * log2_e<A>;
-    int stride = U * lanes.slots, first_own = lanes.first_own() * lanes.slots;
-    int row[U], own_row[L::OWN];
-    if (item.edges > 0) {
-        Step<U>(item, lanes.slot, lanes.slots).gather(row, idx, item);
-        Step<L::OWN>(item, lanes.slot + first_own, lanes.slots).gather(own_row, idx, item);
-    }
-    for (int e = lanes.slot; e - lanes.slot < item.edges; e += stride) {
-        Step<L::OWN> own(item, e + first_own, lanes.slots);
-        Vector<T, VEC> query[U][VECTORS], g[U][VECTORS];
-        RowStats<A> of_row[L::OWN];
-        A score[U], gv[U], p[L::OWN], grad_score[L::OWN];
+    K keys = K::over_heads(warp, heads_per_warp, heads, key_width);
+    V values = V::over_heads(warp, heads_per_warp, heads, value_width);
+    Score<K> score(keys, weight, factor);
+    Dropout dropout(seed, threshold, kept);
+    A query[K::CHANNELS], g[V::CHANNELS], sum_q[K::CHANNELS] = {}, sum_w[K::CHANNELS] = {};
+    keys.load(query, q, item.row);
+    values.load(g, grad, item.row);
+    RowStats<A> stats = row_stats(values, state, out, g, grad_lse, item.row);
+    Walk<K, Inputs> walk(keys, item, idx, edge_id, ptr, num_edges);
+    while (walk.more()) {
+        Rows<K, Inputs::VECTORS> key;
+        Rows<V, Inputs::VECTORS && Score<K>::JOINS_VALUES> value;
+        key.load(keys, k, walk.end, edge, walk.number);
+        value.load(values, v, walk.end, edge, walk.number);
+        Own<K> own = walk.take(bias, dropout);
+        A sum[K::EDGES], gv[K::EDGES];
 #pragma unroll
-        for (int u = 0; u < U; ++u) {
-            lanes.load(query[u], q, row[u]);
-            lanes.load(g[u], grad, row[u]);
+        for (int u = 0; u < K::EDGES; ++u) {
+            sum[u] = keys.partial_sum([&](int c) { return score.term(c, query[c], key(u, c)); });
+            gv[u] = values.partial_sum([&](int c) { return g[c] * value(u, c); });
         }
+        keys.sum_each_over_head(sum);
+        keys.sum_each_over_head(gv);
+        OwnGrads<K> grads(own, sum, gv, score.factor * log2_e<A>, [&](int) { return stats; });
+        if (__any_sync(ALL_LANES, grads.masked)) key.drop_masked(grads.s);
+        if (Inputs::BIAS && grad_bias) store_bias_grads(keys, own, grads, grad_bias);
 #pragma unroll
-        for (int o = 0; o < L::OWN; ++o)
-            of_row[o] = RowStats<A>::load(lanes.of_head(stats, own_row[o], 4));
-        Step<U>(item, e + stride, lanes.slots).gather(row, idx, item);
-        Step<L::OWN>(item, e + stride + first_own, lanes.slots).gather(own_row, idx, item);
+        for (int u = 0; u < K::EDGES; ++u) {
+            A ds = K::of_edge(grads.ds, u);
 #pragma unroll
-        for (int u = 0; u < U; ++u) {
-            score[u] = lanes.partial_dot(key, query[u]);
-            gv[u] = lanes.partial_dot(value, g[u]);
-        }
-        lanes.sum_each_over_head(score);
-        lanes.sum_each_over_head(gv);
-        bool masked = false;
-#pragma unroll
-        for (int o = 0; o < L::OWN; ++o) {
-            score[o] = own.inside[o] ? score[o] * to_base_2 : -infinity<A>();
-            bool counts = score[o] != -infinity<A>();
-            A weight = of_row[o].weights.of(score[o]);
-            A grad_of_score = weight * (gv[o] - of_row[o].delta);
-            p[o] = counts ? weight : A(0);
-            grad_score[o] = counts ? grad_of_score : A(0);
-            masked |= own.inside[o] && !counts;
-        }
-        if (__any_sync(ALL_LANES, masked)) {
-            L::drop_masked(score, query);
-            L::drop_masked(score, g);
-        }
-#pragma unroll
-        for (int u = 0; u < U; ++u) {
-            A share = L::of_edge(p, u), ds = L::of_edge(grad_score, u);
-#pragma unroll
-            for (int c = 0; c < L::CHANNELS; ++c) {
-                sum_v[c] += share * g[u][c / VEC][c % VEC];
-                sum_k[c] += ds * query[u][c / VEC][c % VEC];
+            for (int c = 0; c < K::CHANNELS; ++c) {
+                sum_q[c] += ds * score.slope(c, query[c], key(u, c));
+                sum_w[c] += ds * score.by_weight(c, query[c], key(u, c));
             }
         }
+        if (Inputs::VECTORS && grad_edge)
+            store_edge_grads(keys, score, own, grads, query, key, g, grad_edge);
     }
+    keys.sum_over_slots(sum_q);
+    bool weighted = Score<K>::KEPT_ROWS && grad_weight;
+    if (weighted) keys.sum_over_slots(sum_w);
+    if (keys.slot != 0 || !keys.has_head()) return;
+    keys.finish(item, sum_q, score.factor, grad_q, partial_q);
+    if (weighted && item.slot < 0) keys.store_partial(grad_weight, item.row, sum_w);
+    if (weighted && item.slot >= 0) keys.store_partial(partial_weight, item.slot, sum_w);
+    bool leads = item.first == ptr[item.row];  // of the items of a cut row, the first
+    if (leads && keys.lane == 0) stats.store(stats_out + 4 * (item.row * heads + keys.head));
+}
 
-    lanes.sum_over_slots(sum_k);
-    lanes.sum_over_slots(sum_v);
-    if (lanes.slot != 0 || !lanes.has_head()) return;
+// grad k_j = sum_e ds_e dt(k_j, q_i) and grad v_j = sum_e m_e p_e g_i, where the items walk the
+// transpose: row j of an item is a source, idx names the receivers i.
+template <class K, class V, template <class> class Score, class Inputs>
+__global__ void __launch_bounds__(
+    WARP, warps<typename K::A>(
+              K::registers(2 + Score<K>::KEPT_ROWS, 1 + Inputs::VECTORS) + V::registers(2, 1), 32))
+    attend_grad_kv(
+        const int* item_row, const long long* item_first, const int* item_edges,
+        const int* item_slot, const int* idx, const int* edge_id, const long long* ptr,
+        const typename K::T* q, const typename K::T* k, const typename K::T* v,
+        const typename K::A* stats, const typename K::T* grad, const typename K::A* weight,
+        const typename K::A* bias, const typename K::T* edge, const long long* seed,
+        typename K::T* grad_k, typename K::T* grad_v, typename K::A* partial_k,
+        typename K::A* partial_v, long long items, long long parts, long long heads_per_warp,
+        long long heads, long long key_width, long long value_width, long long num_edges,
+        double factor, long long threshold, double kept) {
+    using A = typename K::A;
+    Warp warp(parts);
+    if (warp.item >= items) return;
+    Item item(item_row, item_first, item_edges, item_slot, warp.item);
+    K keys = K::over_heads(warp, heads_per_warp, heads, key_width);
+    V values = V::over_heads(warp, heads_per_warp, heads, value_width);
+    Score<K> score(keys, weight, factor);
+    Dropout dropout(seed, threshold, kept);
+    A key[K::CHANNELS], value[V::CHANNELS], sum_k[K::CHANNELS] = {}, sum_v[V::CHANNELS] = {};
+    keys.load(key, k, item.row);
+    values.load(value, v, item.row);
+    Walk<K, Inputs> walk(keys, item, idx, edge_id, ptr, num_edges);
+    while (walk.more()) {
+        Rows<K, false> query;
+        Rows<V, false> g;
+        EdgeVectors<K, Inputs::VECTORS> vectors;
+        RowStats<A> stats_of[K::OWN];
+        query.load(keys, q, walk.end, nullptr, walk.number);
+        g.load(values, grad, walk.end, nullptr, walk.number);
+        vectors.load(keys, edge, walk.number);
+        Own<K> own = walk.take(bias, dropout);
 #pragma unroll
-    for (int c = 0; c < L::CHANNELS; ++c) sum_k[c] *= A(scale);
-    if (item.slot < 0) {
-        lanes.store(grad_k, item.row, sum_k, A(1));
-        lanes.store(grad_v, item.row, sum_v, A(1));
-    } else {
-        lanes.store_partial(partial_k, item.slot, sum_k);
-        lanes.store_partial(partial_v, item.slot, sum_v);
+        for (int o = 0; o < K::OWN; ++o)
+            stats_of[o] = RowStats<A>::load(keys.of_head(stats, own.end[o], 4));
+        A sum[K::EDGES], gv[K::EDGES];
+#pragma unroll
+        for (int u = 0; u < K::EDGES; ++u) {
+            sum[u] = keys.partial_sum(
+                [&](int c) { return score.term(c, vectors.add(key[c], u, c), query(u, c)); });
+            gv[u] = values.partial_sum([&](int c) {
+                return Score<K>::JOINS_VALUES ? vectors.add(value[c], u, c) * g(u, c)
+                                              : value[c] * g(u, c);
+            });
+        }
+        keys.sum_each_over_head(sum);
+        keys.sum_each_over_head(gv);
+        OwnGrads<K> grads(
+            own, sum, gv, score.factor * log2_e<A>, [&](int o) { return stats_of[o]; });
+        if (__any_sync(ALL_LANES, grads.masked)) {
+            query.drop_masked(grads.s);
+            g.drop_masked(grads.s);
+        }
+#pragma unroll
+        for (int u = 0; u < K::EDGES; ++u) {
+            A p = K::of_edge(grads.p, u), ds = K::of_edge(grads.ds, u);
+#pragma unroll
+            for (int c = 0; c < V::CHANNELS; ++c) sum_v[c] += p * g(u, c);
+#pragma unroll
+            for (int c = 0; c < K::CHANNELS; ++c)
+                sum_k[c] += ds * score.slope(c, vectors.add(key[c], u, c), query(u, c));
+        }
     }
+    keys.sum_over_slots(sum_k);
+    values.sum_over_slots(sum_v);
+    if (keys.slot != 0 || !keys.has_head()) return;
+    keys.finish(item, sum_k, score.factor, grad_k, partial_k);
+    values.finish(item, sum_v, A(1), grad_v, partial_v);
 }

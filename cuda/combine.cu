@@ -2,6 +2,7 @@
 // result does not depend on which item finished first. One thread for each element of a cut row.
 //
 // split_row [s]: the cut rows; slots split_ptr[t] .. split_ptr[t+1] belong to split_row[t].
+#include "common/epilogue.cuh"
 #include "common/extreme.cuh"
 #include "common/softmax_state.cuh"
 
@@ -15,37 +16,38 @@ struct Element {
     }
 };
 
-// partial [slots, F] -> out [n, F] = r_i * sum over slots; row_scale may be null.
+// partial [slots, F] -> out [n, F] = r_i * sum over slots, plus s * add_i; row_scale and add may be
+// null.
 template <class T>
 __global__ void combine_sum(
     const int* split_row, const int* split_ptr, const acc_t<T>* partial, const acc_t<T>* row_scale,
-    T* out, long long splits, long long width) {
+    const T* add, T* out, long long splits, long long width, double add_scale) {
     Element element(width);
     if (element.split >= splits) return;
-    long long row = split_row[element.split];
+    long long row = split_row[element.split], at = row * width + element.channel;
     acc_t<T> sum = 0;
     for (long long slot = split_ptr[element.split]; slot < split_ptr[element.split + 1]; ++slot)
         sum += partial[slot * width + element.channel];
-    narrow(row_scale ? row_scale[row] * sum : sum, out[row * width + element.channel]);
+    narrow(Epilogue<T>{row_scale, add, acc_t<T>(add_scale)}.of(sum, row, at), out[at]);
 }
 
 // partial, partial_winner [slots, F] -> out, winner [n, F].
 template <class T>
 __global__ void combine_max(
     const int* split_row, const int* split_ptr, const acc_t<T>* partial, const int* partial_winner,
-    const acc_t<T>* row_scale, T* out, int* winner, long long splits, long long width) {
+    const acc_t<T>* row_scale, const T* add, T* out, int* winner, long long splits, long long width,
+    double add_scale) {
     Element element(width);
     if (element.split >= splits) return;
-    long long row = split_row[element.split];
+    long long row = split_row[element.split], at = row * width + element.channel;
     Extreme<acc_t<T>> best{acc_t<T>(0), -1};
     for (long long slot = split_ptr[element.split]; slot < split_ptr[element.split + 1]; ++slot) {
-        long long at = slot * width + element.channel;
-        Extreme<acc_t<T>> other{partial[at], partial_winner[at]};
+        long long part = slot * width + element.channel;
+        Extreme<acc_t<T>> other{partial[part], partial_winner[part]};
         if (other.beats(best)) best = other;
     }
-    narrow(
-        row_scale ? row_scale[row] * best.value : best.value, out[row * width + element.channel]);
-    winner[row * width + element.channel] = best.edge;
+    narrow(Epilogue<T>{row_scale, add, acc_t<T>(add_scale)}.of(best.value, row, at), out[at]);
+    winner[at] = best.edge;
 }
 
 // partial_out [slots, H, D], partial_state [slots, H, 2] (top, total) -> out [n, H, D], lse [n, H],

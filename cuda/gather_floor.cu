@@ -4,7 +4,8 @@
 
 // out_i = sum over edges (j -> i) of k_j * v_j, elementwise; rows are not cut.
 template <class T, int VEC, int LANES, int VECTORS, int U>
-__global__ void __launch_bounds__(WARP, Lanes<T, VEC, LANES, VECTORS, U>::warps(1, 28))
+__global__ void __launch_bounds__(
+    WARP, warps<acc_t<T>>(Lanes<T, VEC, LANES, VECTORS, U>::registers(1, 2), 28))
     gather_floor(
         const int* item_row, const long long* item_first, const int* item_edges,
         const int* item_slot, const int* idx, const T* k, const T* v, T* out, long long items,

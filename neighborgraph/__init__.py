@@ -13,10 +13,19 @@ from neighborgraph.graph import (
     save_graph,
     to_undirected,
 )
-from neighborgraph.ops import aggregate, attend, attend_with_lse
+from neighborgraph.ops import (
+    Additive,
+    Dot,
+    aggregate,
+    attend,
+    attend_with_lse,
+    attend_with_weights,
+)
 from neighborgraph.version import __version__
 
 __all__ = [
+    "Additive",
+    "Dot",
     "Graph",
     "__version__",
     "add_self_loops",
@@ -24,6 +33,7 @@ __all__ = [
     "as_graph",
     "attend",
     "attend_with_lse",
+    "attend_with_weights",
     "load_graph",
     "save_graph",
     "to_undirected",

@@ -30,14 +30,16 @@ def expect_dtype(name: str, tensor: Tensor, allowed: Collection[torch.dtype]) ->
 
 def expect_shape(name: str, tensor: Tensor, shape: Iterable[int | str], meaning: str = "") -> None:
     """Refuse another shape; a string in ``shape`` is a free dimension, named for the message."""
-    wanted = tuple(shape)
-    fits = len(wanted) == tensor.dim() and all(
-        isinstance(w, str) or w == s for w, s in zip(wanted, tensor.shape, strict=True)
-    )
-    if not fits:
-        text = ", ".join(map(str, wanted))
-        hint = f" ({meaning})" if meaning else ""
-        raise InputError(f"{name} must have shape [{text}]{hint}, got {list(tensor.shape)}")
+    wanted, found = tuple(shape), tensor.shape
+    if len(wanted) == len(found):
+        for w, s in zip(wanted, found, strict=True):
+            if w != s and not isinstance(w, str):
+                break
+        else:
+            return
+    text = ", ".join(map(str, wanted))
+    hint = f" ({meaning})" if meaning else ""
+    raise InputError(f"{name} must have shape [{text}]{hint}, got {list(found)}")
 
 
 def expect_same_device(**tensors: Tensor | None) -> None:

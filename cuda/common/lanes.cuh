@@ -8,23 +8,22 @@
 #include "common/types.cuh"
 #include "common/work.cuh"
 
-template <class T, int VEC, int LANES, int VECTORS, int U>
+template <class T_, int VEC, int LANES, int VECTORS, int U>
 struct Lanes {
+    using T = T_;
     using A = acc_t<T>;
+    static constexpr int VECTOR = VEC, COUNT = VECTORS, EDGES = U;
     static constexpr int CHANNELS = VEC * VECTORS;  // channels a lane owns
     static constexpr int STEP = LANES * VEC;        // channels from one vector to the next
     // The lanes of a head share out the scores of a step's U edges, OWN each.
     static constexpr int SHARERS = U < LANES ? U : LANES;
     static constexpr int OWN = U / SHARERS;
 
-    // Warps to aim for on a multiprocessor, from the registers of a lane: `others` numbers, the
-    // widened rows it keeps with the place of each vector, and two gathered rows an edge. A quarter
-    // of a multiprocessor has 16384 registers and room for 8 blocks of one warp.
-    static constexpr int warps(int kept_rows, int others) {
-        int kept = (kept_rows * CHANNELS + others) * int(sizeof(A)) / 4 + 4 * (VECTORS - 1);
-        int gathered = 2 * U * CHANNELS * int(sizeof(T)) / 4;
-        int fit = 16384 / WARP / (kept + gathered);
-        return 4 * (fit < 1 ? 1 : fit > 8 ? 8 : fit);
+    // Registers that a lane needs for the widened rows it keeps, with the place of each vector, and
+    // for rows of a step's edges.
+    static constexpr int registers(int kept_rows, int gathered_rows) {
+        int kept = kept_rows * CHANNELS * int(sizeof(A)) / 4;
+        return kept + gathered_rows * U * CHANNELS * int(sizeof(T)) / 4 + 2 * (VECTORS - 1);
     }
 
     int slot, slots;       // this lane's edge slot, and how many the warp has
@@ -73,9 +72,15 @@ struct Lanes {
         return advance(mine, node, heads * width * int(sizeof(E)));
     }
 
+    // Channel c of this lane in [H, D] numbers.
+    __device__ const A* channel_of(const A* numbers, int c) const {
+        return numbers + ((has_head() ? head : 0) * width + channel[c / VEC] + c % VEC);
+    }
+
     // This lane's head's `count` numbers in [nodes, H, count]; valid also for a lane without head.
-    __device__ const A* of_head(const A* numbers, int node, int count) const {
-        const A* mine = numbers + count * (has_head() ? head : 0);
+    template <class E>
+    __device__ E* of_head(E* numbers, int node, int count) const {
+        E* mine = numbers + count * (has_head() ? head : 0);
         return advance(mine, node, heads * count * int(sizeof(A)));
     }
 
@@ -109,17 +114,33 @@ struct Lanes {
             if (owned[c / VEC]) at(partial, slot, c / VEC)[c % VEC] = row[c];
     }
 
-    // This lane's share of an inner product.
-    __device__ A partial_dot(const A (&a)[CHANNELS], const Vector<T, VEC> (&b)[VECTORS]) const {
+    // A row that is complete, times `factor`, or the partial result of a cut one.
+    __device__ void finish(
+        const Item& item, A (&row)[CHANNELS], A factor, T* whole, A* partial) const {
+#pragma unroll
+        for (int c = 0; c < CHANNELS; ++c) row[c] *= factor;
+        if (item.slot < 0)
+            store(whole, item.row, row, 1);
+        else
+            store_partial(partial, item.slot, row);
+    }
+
+    // This lane's share of a sum over the channels of its head.
+    template <class Term>
+    __device__ A partial_sum(Term term) const {
         A sum = 0;
 #pragma unroll
         for (int v = 0; v < VECTORS; ++v) {
             A part = 0;
 #pragma unroll
-            for (int i = 0; i < VEC; ++i) part += a[v * VEC + i] * b[v][i];
+            for (int i = 0; i < VEC; ++i) part += term(v * VEC + i);
             sum += owned[v] ? part : A(0);
         }
         return sum;
+    }
+
+    __device__ A partial_dot(const A (&a)[CHANNELS], const Vector<T, VEC> (&b)[VECTORS]) const {
+        return partial_sum([&](int c) { return a[c] * b[c / VEC][c % VEC]; });
     }
 
     __device__ static A sum_over_head(A x) {
@@ -152,8 +173,12 @@ struct Lanes {
     }
     __device__ int first_own() const { return lane / (LANES / SHARERS) * OWN; }
 
+    // Several lanes may own the same edges; one of them writes what belongs to an edge and a head.
+    __device__ bool writes_own() const { return has_head() && lane % (LANES / SHARERS) == 0; }
+
     // What the owner of edge u has for it.
-    __device__ static A of_edge(const A* own, int u) {
+    template <class E>
+    __device__ static E of_edge(const E* own, int u) {
         return __shfl_sync(ALL_LANES, own[u % OWN], u / OWN * (LANES / SHARERS), LANES);
     }
 
@@ -171,15 +196,6 @@ struct Lanes {
         return x;
     }
 
-    // Empty the rows of edges whose score is -inf: they must not count, and 0 times NaN would.
-    __device__ static void drop_masked(const A* score, Vector<T, VEC> (&rows)[U][VECTORS]) {
-#pragma unroll
-        for (int u = 0; u < U; ++u)
-            if (of_edge(score, u) == -infinity<A>())
-#pragma unroll
-                for (int v = 0; v < VECTORS; ++v) rows[u][v] = Vector<T, VEC>::zero();
-    }
-
     // The same channel of the same head in the next slot is this many lanes away.
     __device__ int lanes_per_slot() const { return WARP / slots; }
 
@@ -189,3 +205,11 @@ struct Lanes {
             for (int c = 0; c < CHANNELS; ++c) row[c] += __shfl_xor_sync(ALL_LANES, row[c], step);
     }
 };
+
+// Warps to aim for on a multiprocessor when a lane needs `registers` and `others` numbers more. A
+// quarter of a multiprocessor has 16384 registers and room for 8 blocks of one warp.
+template <class A>
+constexpr int warps(int registers, int others) {
+    int fit = 16384 / WARP / (registers + others * int(sizeof(A)) / 4);
+    return 4 * (fit < 1 ? 1 : fit > 8 ? 8 : fit);
+}

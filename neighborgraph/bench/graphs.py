@@ -1,17 +1,24 @@
 """Synthetic graphs with the size and the degree tail of well-known data sets, for timing only.
 
-Degrees are log-normal (sigma 1), scaled to the mean of the named data set and clamped to
-[1, 20,000]. *Random* columns are ``perm[floor(n u^2.5)]`` with u uniform and one fixed permutation,
-so that a few columns are hubs. *Clustered* ones take, with probability 0.7, a column near the row
-(normal with standard deviation ``max(64, 4 e / n)``) and else a random one. Duplicates are removed
-and columns ascend within a row.
+Degrees of arxiv, reddit, products, cora and power-law are log-normal (sigma 1), scaled to the mean
+of the named data set and clamped to [1, 20,000]. *Random* columns are ``perm[floor(n u^2.5)]`` with
+u uniform and one fixed permutation, so that a few columns are hubs. *Clustered* ones take, with
+probability 0.7, a column near the row (normal with standard deviation ``max(64, 4 e / n)``) and
+else a random one. Duplicates are removed.
+
+``gowalla`` is bipartite with hubs on both sides; ``mesh`` is that of weather models; ``uniform``
+has equal degrees and ``skewed`` as many edges, of which one row and one column take a million each.
+
+The edges of every graph come sorted by receiver, then source: the order that suits peers best.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from neighborgraph.bench.mesh import LEVEL, icosahedral_edges
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
 from neighborgraph.graph import Graph
@@ -27,55 +34,117 @@ SIZES = {
 
 MAX_DEGREE = 20_000
 CLUSTERED_SHARE = 0.7
+HUB_EDGES = 1_000_000
+GOWALLA = (40_981, 29_858, 810_128)
+"""Items (sources), users (receivers), interactions."""
+
+Sized = tuple[Tensor, tuple[int, int]]
+"""Edges [2, e] and (sources, receivers)."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Which graph to make: a size and how its columns are drawn."""
-
-    name: str
-    clustered: bool
-
-    @staticmethod
-    def parse(text: str) -> "Shape":
-        """``arxiv``, ``reddit-random``, ``products-clustered``; clustered when not said."""
-        name, kind = text, "clustered"
-        if text.endswith(("-random", "-clustered")):
-            name, _, kind = text.rpartition("-")
-        if name not in SIZES:
-            raise ConfigError(
-                f"unknown graph {name!r}; known are {', '.join(SIZES)}{nearest(name, SIZES)}"
-            )
-        return Shape(name, kind == "clustered")
-
-    def __str__(self) -> str:
-        return f"{self.name}-{'clustered' if self.clustered else 'random'}"
-
-
-def edges_like(shape: Shape, device: torch.device | str, seed: int = 0) -> tuple[Tensor, int]:
-    """The [2, e] int64 edge_index (sources, receivers) of a shape, and its number of nodes."""
-    num_nodes, num_edges = SIZES[shape.name]
-    generator = torch.Generator(device).manual_seed(seed)
+def tailed(name: str, clustered: bool, generator: torch.Generator) -> Sized:
+    """Log-normal degrees of a size in ``SIZES``."""
+    num_nodes, num_edges = SIZES[name]
+    device = generator.device
     degree = torch.empty(num_nodes, device=device).log_normal_(0, 1, generator=generator)
     degree *= num_edges / degree.sum()
     degree = degree.clamp_(1, MAX_DEGREE).round_().long()
     row = torch.arange(num_nodes, device=device).repeat_interleave(degree)
-
-    hubs = torch.randperm(num_nodes, device=device, generator=generator)
-    u = torch.rand(row.numel(), device=device, generator=generator)
-    col = hubs[(num_nodes * u.double() ** 2.5).long().clamp_(max=num_nodes - 1)]
-    if shape.clustered:
+    col = hub_ids(num_nodes, row.numel(), generator)
+    if clustered:
         spread = max(64.0, 4 * num_edges / num_nodes)
         offset = torch.randn(row.numel(), device=device, generator=generator) * spread
         near = (row + offset.round().long()) % num_nodes
         is_near = torch.rand(row.numel(), device=device, generator=generator) < CLUSTERED_SHARE
         col = torch.where(is_near, near, col)
-    # row and column in one number: unique() sorts by row, then column, and drops duplicates.
-    pair = (row * num_nodes + col).unique()
-    return torch.stack([pair % num_nodes, pair // num_nodes]), num_nodes
+    return distinct(row, col, num_nodes), (num_nodes, num_nodes)
+
+
+def bipartite(sources: int, receivers: int, edges: int, generator: torch.Generator) -> Sized:
+    """Exactly ``edges`` distinct pairs, with hubs among sources and receivers."""
+    device = generator.device
+    found = torch.empty(2, 0, dtype=torch.int64, device=device)
+    while found.shape[1] < edges:
+        row, col = (hub_ids(size, edges, generator) for size in (receivers, sources))
+        found = distinct(torch.cat([found[1], row]), torch.cat([found[0], col]), sources)
+    kept = torch.randperm(found.shape[1], device=device, generator=generator)[:edges]
+    return found[:, kept.sort().values], (sources, receivers)
+
+
+def uniform(num_nodes: int, num_edges: int, generator: torch.Generator) -> Sized:
+    """Equal degrees of rows and of columns (to within one), matched at random."""
+    ends = torch.arange(num_edges, device=generator.device)
+    row = ends * num_nodes // num_edges
+    col = ends[torch.randperm(num_edges, device=generator.device, generator=generator)] % num_nodes
+    return by_row(row, col, num_nodes), (num_nodes, num_nodes)
+
+
+def skewed(num_nodes: int, num_edges: int, hub_edges: int, generator: torch.Generator) -> Sized:
+    """Equal degrees, but for the middle row and the middle column, which have ``hub_edges`` more.
+
+    A hub meets nodes more than once where it has more edges than there are nodes.
+    """
+    (col, row), sizes = uniform(num_nodes, num_edges - 2 * hub_edges, generator)
+    hub = torch.full((hub_edges,), num_nodes // 2, device=generator.device)
+    others = torch.arange(hub_edges, device=generator.device) % num_nodes
+    row, col = torch.cat([row, hub, others]), torch.cat([col, others, hub])
+    return by_row(row, col, num_nodes), sizes
+
+
+def mesh(generator: torch.Generator) -> Sized:
+    """The icosahedral mesh; nothing about it is random."""
+    (source, receiver), num_nodes = icosahedral_edges(LEVEL, generator.device)
+    return by_row(receiver, source, num_nodes), (num_nodes, num_nodes)
+
+
+def hub_ids(size: int, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` ids below ``size``, of which a few come very often."""
+    device = generator.device
+    ids = torch.randperm(size, device=device, generator=generator)
+    u = torch.rand(count, device=device, generator=generator)
+    return ids[(size * u.double() ** 2.5).long().clamp_(max=size - 1)]
+
+
+def distinct(row: Tensor, col: Tensor, num_cols: int) -> Tensor:
+    """The edges [2, e] by row, then column, without duplicates."""
+    # Row and column in one number, which unique() sorts.
+    pair = (row * num_cols + col).unique()
+    return torch.stack([pair % num_cols, pair // num_cols])
+
+
+def by_row(row: Tensor, col: Tensor, num_cols: int) -> Tensor:
+    """The edges [2, e] by row, then column, duplicates kept."""
+    pair = (row * num_cols + col).sort().values
+    return torch.stack([pair % num_cols, pair // num_cols])
+
+
+SKEWED_SIZE = SIZES["arxiv"][0], SIZES["arxiv"][1] + 2 * HUB_EDGES
+
+GRAPHS: dict[str, Callable[[torch.Generator], Sized]] = {
+    f"{name}-{kind}": partial(tailed, name, kind == "clustered")
+    for name in SIZES
+    for kind in ("clustered", "random")
+} | {
+    "mesh": mesh,
+    "skewed": partial(skewed, *SKEWED_SIZE, HUB_EDGES),
+    "uniform": partial(uniform, *SKEWED_SIZE),
+    "gowalla": partial(bipartite, *GOWALLA),
+}
+"""By name, from a generator on the device that the graph is to be on."""
+
+
+def full_name(text: str) -> str:
+    """The name in ``GRAPHS``; ``-clustered`` may be left out."""
+    name = f"{text}-clustered" if text in SIZES else text
+    if name not in GRAPHS:
+        known = [*SIZES, *(f"{size}-random" for size in SIZES), *list(GRAPHS)[2 * len(SIZES) :]]
+        raise ConfigError(
+            f"unknown graph {text!r}; known are {', '.join(known)}{nearest(text, known)}"
+        )
+    return name
 
 
 def graph_like(text: str, device: torch.device | str = "cpu", seed: int = 0) -> Graph:
     """A timing graph by name, such as ``"products-random"``."""
-    edge_index, num_nodes = edges_like(Shape.parse(text), device, seed)
-    return Graph.from_edge_index(edge_index, num_nodes)
+    edge_index, sizes = GRAPHS[full_name(text)](torch.Generator(device).manual_seed(seed))
+    return Graph.from_edge_index(edge_index, sizes)

@@ -4,7 +4,8 @@ import importlib.metadata
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +55,7 @@ class Measurement:
         op: Name of the operator.
         provider: Who computed it.
         graph: Name of the graph.
+        form: Which score or reduction.
         nodes: Receivers of the graph.
         edges: Its edges.
         dtype: Of the features, or of the node numbers.
@@ -70,6 +72,7 @@ class Measurement:
     graph: str
     nodes: int
     edges: int
+    form: str
     dtype: str
     heads: int
     width: int
@@ -87,7 +90,7 @@ class Measurement:
 
 
 HEADER = (
-    *("op", "graph", "dtype", "H x D", "pass", "provider"),
+    *("op", "form", "graph", "dtype", "H x D", "pass", "provider"),
     *("median ms", "p20 - p80", "peak extra MiB", "x ours", "note"),
 )
 
@@ -104,7 +107,7 @@ def table(rows: Sequence[Measurement]) -> str:
 def row_cells(row: Measurement) -> tuple[str, ...]:
     """One row as text."""
     shape = f"{row.heads} x {row.width}" if row.heads else "-"
-    what = row.op, row.graph, row.dtype, shape, row.stage, row.provider
+    what = row.op, row.form, row.graph, row.dtype, shape, row.stage, row.provider
     timing = row.timing
     if timing is None:
         return (*what, "-", "-", "-", "-", row.note)
@@ -123,13 +126,17 @@ def figure(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def page(rows: Sequence[Measurement], circumstances: Circumstances, record: str) -> str:
+def page(
+    rows: Sequence[Measurement], circumstances: Circumstances, record: str = "", picture: str = ""
+) -> str:
     """A Markdown page: where and how it was measured, then the table.
 
     Args:
         rows: The measurements.
         circumstances: What they share.
-        record: Name of the file, in the page's own folder, that holds them as JSON lines.
+        record: Name of the file, in the page's own folder, that holds them as JSON lines; empty
+            where there is none.
+        picture: Name of the plot beside it, likewise.
     """
     versions = ", ".join(f"{name} {version}" for name, version in circumstances.versions.items())
     return (
@@ -139,19 +146,20 @@ def page(rows: Sequence[Measurement], circumstances: Circumstances, record: str)
         f"- Versions: {versions}\n"
         f"- Commit: {circumstances.commit or 'unknown'}\n"
         f"- Command: `{circumstances.command}`\n"
-        f"- Records: [{record}]({record})\n\n"
-        f"{table(rows)}\n"
+        + (f"- Records: [{record}]({record})\n" if record else "")
+        + (f"\n![Bars of the times below]({picture})\n" if picture else "")
+        + f"\n{table(rows)}\n"
     )
 
 
-def write_records(path: Path, rows: Sequence[Measurement], circumstances: Circumstances) -> None:
-    """One JSON line a row; replaces an older file.
+def append_record(path: Path, row: Measurement, circumstances: Circumstances) -> None:
+    """Add one JSON line to a file at once, so that a run that is killed keeps its rows.
 
     Raises:
         DataFileError: The file cannot be written.
     """
-    lines = (json.dumps(row.record(circumstances)) + "\n" for row in rows)
-    write_text(path, "".join(lines))
+    with writing(path), path.open("a") as file:
+        file.write(json.dumps(row.record(circumstances)) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -160,9 +168,16 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         DataFileError: It cannot be written.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say of which file it is that an operating system complains."""
+    try:
+        yield
     except OSError as error:
         raise DataFileError(f"cannot write {path}: {error.strerror}") from error
 

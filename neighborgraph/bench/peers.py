@@ -1,13 +1,12 @@
-"""What others compute in the same place: PyG's compositions, `torch.sparse`, and the bare gather.
+"""What the peers of all operators share: who they are, and when their answers count as ours.
 
-A peer is a function of a Graph and a dtype that prepares whatever a user of it would keep, and
-returns the function of the features that is timed. Its answers are compared with ours before that.
+A peer composes the same function as we fuse, as PyG's layers do: gather, softmax, scatter.
 """
 
 import importlib.util
 import math
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,12 +14,29 @@ from torch import Tensor
 from neighborgraph.errors import BackendUnavailable
 from neighborgraph.graph import Graph
 from neighborgraph.jit import Instance
-from neighborgraph.ops import aggregate, attend
 from neighborgraph.ops.items import launch
 from neighborgraph.ops.lanes import aligned, lanes_for
 
 Function = Callable[..., Tensor]
-Peer = Callable[[Graph, torch.dtype], Function]
+Prepare = Callable[[Graph, torch.dtype], Function]
+"""Makes, untimed, whatever a user would keep, and returns the function of the named inputs."""
+
+TITLES = {
+    "pyg": "PyG eager",
+    "compiled": "PyG compiled",
+    "scatter": "torch-scatter",
+    "sparse": "torch.sparse",
+    "sparse-kept": "torch.sparse + kept transpose",
+    "floor": "floor",
+}
+"""Name to type, and name that is shown."""
+
+PACKAGES = {
+    "pyg": ("torch_geometric", "torch-geometric"),
+    "compiled": ("torch_geometric", "torch-geometric"),
+    "scatter": ("torch_scatter", "torch-scatter"),
+}
+"""What those that are not Torch's own need: the module, and the package that brings it."""
 
 TOLERANCES = {
     torch.float64: 1e-10,
@@ -31,117 +47,97 @@ TOLERANCES = {
 """Largest difference in norm, relative to ours; wide for peers that add up in 16 bits."""
 
 
-def attend_ours(graph: Graph, dtype: torch.dtype) -> Function:
-    """Attend of q, k, v."""
-    return lambda q, k, v: attend(graph, q, k, v)
+@dataclass(frozen=True)
+class Segments:
+    """A library's reductions over the edges of each receiver.
 
-
-def attend_pyg(graph: Graph, dtype: torch.dtype) -> Function:
-    """Gather, softmax and scatter as ``TransformerConv`` composes them, edges sorted by receiver.
-
-    The gathers are ``index_select`` as in PyG's own message passing: its backward is one
-    ``index_add``, much faster than that of indexing with a tensor.
+    Attributes:
+        softmax: Of (scores [e, ...], receiver [e], number of receivers).
+        reduce: Of (messages [e, ...], receiver [e], number of receivers, "sum", "mean" or "max").
     """
-    expect_pyg()
+
+    softmax: Callable[[Tensor, Tensor, int], Tensor]
+    reduce: Callable[[Tensor, Tensor, int, str], Tensor]
+
+
+Compose = Callable[[Graph, torch.dtype, Segments], Function]
+
+
+def composed_peers(compose: Compose) -> dict[str, Prepare]:
+    """The libraries that run the same composition, by name."""
+    return {
+        "pyg": lambda graph, dtype: compose(graph, dtype, pyg_segments()),
+        "compiled": lambda graph, dtype: compiled(compose(graph, dtype, pyg_segments())),
+        "scatter": lambda graph, dtype: compose(graph, dtype, scatter_segments()),
+    }
+
+
+def pyg_segments() -> Segments:
+    """``torch_geometric.utils``."""
+    expect_installed("pyg")
     from torch_geometric.utils import scatter, softmax
 
-    source, receiver, size = *sorted_edges(graph), graph.num_rows
-
-    def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        score = (q.index_select(0, receiver) * k.index_select(0, source)).sum(-1)
-        weight = softmax(score / math.sqrt(q.shape[-1]), receiver, num_nodes=size)
-        message = v.index_select(0, source) * weight[..., None]
-        return scatter(message, receiver, dim=0, dim_size=size, reduce="sum")
-
-    return run
-
-
-def attend_floor(graph: Graph, dtype: torch.dtype) -> Function:
-    """The least that any fused kernel must do: gather the rows of k and v. Not attention."""
-
-    def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        heads, width = q.shape[1:]
-        lanes = lanes_for(q.dtype, width, heads)
-        parts = -(-heads // lanes.heads)
-        out = torch.empty_like(q)
-        items = graph.rows.item_row.shape[0]
-        instance = Instance("gather_floor.cu", f"gather_floor<{lanes.template(q.dtype)}>")
-        sizes = items, parts, lanes.heads, heads, width
-        launch(instance, graph.rows, parts, aligned(k), aligned(v), out, *sizes)
-        return out
-
-    return run
-
-
-def aggregate_ours(graph: Graph, dtype: torch.dtype) -> Function:
-    """The sum of neighbour rows."""
-    return lambda x: aggregate(graph, x)
-
-
-def aggregate_pyg(graph: Graph, dtype: torch.dtype) -> Function:
-    """Gather and ``torch_geometric.utils.scatter``, edges sorted by receiver."""
-    expect_pyg()
-    from torch_geometric.utils import scatter
-
-    source, receiver, size = *sorted_edges(graph), graph.num_rows
-    return lambda x: scatter(
-        x.index_select(0, source), receiver, dim=0, dim_size=size, reduce="sum"
+    return Segments(
+        lambda score, receiver, size: softmax(score, receiver, num_nodes=size),
+        lambda message, receiver, size, reduce: scatter(message, receiver, 0, size, reduce),
     )
 
 
-def aggregate_sparse(graph: Graph, dtype: torch.dtype) -> Function:
-    """``torch.sparse.mm`` of the CSR adjacency; its backward transposes on every call."""
-    adjacency = as_sparse(graph, dtype)
-    return lambda x: torch.sparse.mm(adjacency, x.flatten(1)).view(-1, *x.shape[1:])
+def scatter_segments() -> Segments:
+    """``torch_scatter``."""
+    expect_installed("scatter")
+    from torch_scatter import scatter, scatter_softmax
+
+    return Segments(
+        lambda score, receiver, size: scatter_softmax(score, receiver, 0, dim_size=size),
+        lambda message, receiver, size, reduce: scatter(message, receiver, 0, None, size, reduce),
+    )
 
 
-def aggregate_sparse_both(graph: Graph, dtype: torch.dtype) -> Function:
-    """``torch.sparse.mm`` as well as it can be used: the transpose is kept for the backward."""
-    both = as_sparse(graph, dtype), as_sparse(graph.T, dtype)
-    return lambda x: SparseSum.apply(*both, x.flatten(1)).view(-1, *x.shape[1:])
+def compiled(function: Function) -> Function:
+    """``torch.compile`` for fixed shapes, as a training on one graph would use it."""
+    # Each case compiles the same code object anew, of which Torch allows only a few.
+    torch.compiler.reset()
+    return torch.compile(function, dynamic=False)
 
 
-class SparseSum(torch.autograd.Function):
-    """A x, and its gradient by a stored transpose of A."""
+def gather_floor(graph: Graph, first: Tensor, second: Tensor) -> Tensor:
+    """The least that any fused kernel must do: gather two rows an edge and multiply them.
 
-    @staticmethod
-    def forward(ctx, adjacency, transpose, x):
-        """A x."""
-        ctx.transpose = transpose
-        return torch.sparse.mm(adjacency, x)
+    Args:
+        graph: n receivers, m sources.
+        first: [m, H, D].
+        second: The same shape; the same tensor where only one is to be gathered, whose second load
+            then comes from the nearest cache.
 
-    @staticmethod
-    def backward(ctx, grad):
-        """Aᵀ g."""
-        return None, None, torch.sparse.mm(ctx.transpose, grad)
-
-
-def as_sparse(graph: Graph, dtype: torch.dtype) -> Tensor:
-    """The adjacency [n, m] of ones in CSR, with int32 indices where they fit."""
-    ptr = graph.rows.ptr
-    if graph.num_edges < 2**31:
-        ptr = ptr.to(torch.int32)
-    idx = graph.rows.idx.to(ptr.dtype)
-    ones = torch.ones(idx.numel(), dtype=dtype, device=graph.device)
-    size = (graph.num_rows, graph.num_cols)
-    with warnings.catch_warnings():
-        # That CSR is in beta, and that a graph checked at birth is not checked again.
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.sparse_csr_tensor(ptr, idx, ones, size, check_invariants=False)
+    Returns:
+        [n, H, D], of use to nobody; a cut row holds only one of its pieces.
+    """
+    heads, width = first.shape[1:]
+    lanes = lanes_for(first.dtype, width, heads)
+    parts = -(-heads // lanes.heads)
+    out = first.new_empty(graph.num_rows, heads, width)
+    items = graph.rows.item_row.shape[0]
+    instance = Instance("gather_floor.cu", f"gather_floor<{lanes.template(first.dtype)}>")
+    sizes = items, parts, lanes.heads, heads, width
+    launch(instance, graph.rows, parts, aligned(first), aligned(second), out, *sizes)
+    return out
 
 
-def sorted_edges(graph: Graph) -> tuple[Tensor, Tensor]:
-    """int64 sources and receivers in receiver order, in which scattering is fastest."""
-    row = torch.arange(graph.num_rows, device=graph.device)
-    return graph.rows.idx.long(), row.repeat_interleave(graph.degree)
+def installed(peers: Iterable[str]) -> list[str]:
+    """The peers that can be run here."""
+    return [
+        peer
+        for peer in peers
+        if peer not in PACKAGES or importlib.util.find_spec(PACKAGES[peer][0]) is not None
+    ]
 
 
-def expect_pyg() -> None:
-    """Refuse to go on without PyG."""
-    if importlib.util.find_spec("torch_geometric") is None:
-        raise BackendUnavailable(
-            "torch-geometric is not installed; pip install torch-geometric to compare with it"
-        )
+def expect_installed(peer: str) -> None:
+    """Refuse to go on without a peer's package."""
+    if not installed([peer]):
+        package = PACKAGES[peer][1]
+        raise BackendUnavailable(f"{package} is not installed; pip install {package} to compare")
 
 
 @torch.no_grad()
@@ -152,15 +148,3 @@ def largest_difference(actual: Sequence[Tensor], ours: Sequence[Tensor]) -> floa
         for a, b in zip(actual, ours, strict=True)
     ]
     return math.nan if any(map(math.isnan, differences)) else max(differences)
-
-
-OURS = {"attend": attend_ours, "aggregate": aggregate_ours}
-PEERS: dict[str, dict[str, Peer]] = {
-    "attend": {"PyG eager": attend_pyg},
-    "aggregate": {
-        "PyG scatter": aggregate_pyg,
-        "torch.sparse.mm": aggregate_sparse,
-        "torch.sparse.mm + kept transpose": aggregate_sparse_both,
-    },
-}
-"""By operator, then by the name that a table shows."""

@@ -2,7 +2,12 @@
 
 from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout
 from neighborgraph.nn.hop_gate import HopGate
-from neighborgraph.nn.propagate import KHopPropagate, propagate, symmetric_scale
+from neighborgraph.nn.propagate import (
+    KHopPropagate,
+    propagate,
+    propagate_sum,
+    symmetric_scale,
+)
 
 __all__ = [
     "FeatureLinear",
@@ -11,5 +16,6 @@ __all__ = [
     "KHopPropagate",
     "feature_dropout",
     "propagate",
+    "propagate_sum",
     "symmetric_scale",
 ]

@@ -1,5 +1,7 @@
 """Propagation without parameters: the symmetrically normalised adjacency, once or many times."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +45,47 @@ def propagate(graph: Graph, x: Tensor) -> Tensor:
     expect_square(graph, "propagation")
     scale = symmetric_scale(graph, torch.promote_types(x.dtype, torch.float32))
     return aggregate(graph, x, "sum", row_scale=scale, col_scale=scale)
+
+
+def propagate_sum(graph: Graph, x: Tensor, coefficients: Sequence[float]) -> Tensor:
+    r"""A weighted sum of hops, such as LightGCN's mean of layers.
+
+    .. math::
+
+        o = \sum_{k=0}^{K} \alpha_k \hat{A}^k x
+          = \alpha_0 x + \hat{A} (\alpha_1 x + \hat{A} (\alpha_2 x + \dots))
+
+    The second form is Horner's rule. Each step adds x as it writes its result, so no hop is kept
+    and none is read again to be summed up.
+
+    Args:
+        graph: A square graph that already has the self-loops it should have.
+        x: [n, ...] node features.
+        coefficients: :math:`\alpha_0 \dots \alpha_K`, at least one; K steps are made.
+
+    Returns:
+        [n, ...] like ``x``.
+
+    Raises:
+        InputError: ``graph`` is not square, or there are no coefficients.
+
+    "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation",
+    https://arxiv.org/abs/2002.02126, which sums the hops up one by one.
+    """
+    expect_square(graph, "propagation")
+    if len(coefficients) == 0:
+        raise InputError("coefficients is empty; give one for each hop, beginning with hop 0")
+    *earlier, last = coefficients
+    if not earlier:
+        return last * x
+    scale = symmetric_scale(graph, torch.promote_types(x.dtype, torch.float32))
+    out, row_scale = x, last * scale  # the first step multiplies with the last coefficient
+    for coefficient in reversed(earlier):
+        out = aggregate(
+            graph, out, row_scale=row_scale, col_scale=scale, add=x, add_scale=coefficient
+        )
+        row_scale = scale
+    return out
 
 
 class KHopPropagate(nn.Module):

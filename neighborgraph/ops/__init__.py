@@ -1,6 +1,22 @@
 """Pure functions of a Graph and tensors; the tensors' device decides which code runs."""
 
 from neighborgraph.ops.aggregate import aggregate
-from neighborgraph.ops.attend import attend, attend_with_lse
+from neighborgraph.ops.attend import (
+    Additive,
+    Dot,
+    attend,
+    attend_with_lse,
+    attend_with_weights,
+)
+from neighborgraph.ops.precompile import precompile_aggregate, precompile_attend
 
-__all__ = ["aggregate", "attend", "attend_with_lse"]
+__all__ = [
+    "Additive",
+    "Dot",
+    "aggregate",
+    "attend",
+    "attend_with_lse",
+    "attend_with_weights",
+    "precompile_aggregate",
+    "precompile_attend",
+]

@@ -21,18 +21,26 @@ def launch(instance: Instance, rows: Csr, parts: int, *args: Tensor | int | floa
     load(instance, rows.ptr.device).launch(warps, WARP, *items, *args)
 
 
-def workspace(rows: Csr, like: Tensor, *inner: int) -> Tensor:
+def workspace(rows: Csr, like: Tensor, *inner: int) -> Tensor | None:
     """Unrounded partial results [slots, ...] that the cut rows leave, shaped like rows of ``like``.
 
-    Their number follows from shapes, so that nothing is read back from the GPU.
+    None where no row is cut. Their number follows from shapes, so that nothing is read back from
+    the GPU.
     """
-    slots = rows.item_row.shape[0] - rows.num_rows + rows.split_row.shape[0]
+    splits = rows.split_row.shape[0]
+    if splits == 0:
+        return None
+    slots = rows.item_row.shape[0] - rows.num_rows + splits
     dtype = accumulation_dtype(like.dtype) if like.is_floating_point() else like.dtype
     return like.new_empty((slots, *like.shape[1:], *inner), dtype=dtype)
 
 
 def combine(
-    kernel: str, rows: Csr, out: Tensor, tensors: Sequence[Tensor | None], shape: Sequence[int]
+    kernel: str,
+    rows: Csr,
+    out: Tensor,
+    tensors: Sequence[Tensor | None],
+    numbers: Sequence[int | float],
 ) -> None:
     """Fold the partial results of cut rows into ``out``, one thread for each of its elements."""
     splits = rows.split_row.shape[0]
@@ -40,7 +48,7 @@ def combine(
         return
     blocks = -(-splits * out.shape[1:].numel() // COMBINE_BLOCK)
     load(combine_instance(kernel, out.dtype), out.device).launch(
-        blocks, COMBINE_BLOCK, rows.split_row, rows.split_ptr, *tensors, splits, *shape
+        blocks, COMBINE_BLOCK, rows.split_row, rows.split_ptr, *tensors, splits, *numbers
     )
 
 

@@ -52,28 +52,38 @@ class Lanes:
 
 
 def lanes_for(dtype: torch.dtype, width: int, heads: int = 1) -> Lanes:
-    """The plan for ``heads`` heads of ``width`` channels.
+    """The plan for ``heads`` heads of ``width`` channels; see `head_lanes_for`."""
+    return head_lanes_for(dtype, heads, width)[0]
+
+
+def head_lanes_for(dtype: torch.dtype, heads: int, *widths: int) -> tuple[Lanes, ...]:
+    """Plans for ``heads`` heads of tensors of each width, such as keys and values.
+
+    They agree in everything but what a lane holds of a row: lanes, unroll and heads of a warp.
 
     Raises:
         InputError: A head is too wide for the registers of a warp; names the limit.
     """
-    vector = vector_for(dtype, width)
-    count = -(-width // vector)
-    lanes = min(WARP, power_of_two_above(count))
-    vectors = power_of_two_above(-(-count // lanes))
-    if vectors > MAX_VECTORS:
-        limit = WARP * MAX_VECTORS * vector
-        raise InputError(
-            f"a head of {width} channels is too wide for the GPU kernels: at most {limit} channels "
-            f"when the width is a multiple of {vector} and no more; pad it to a multiple of "
-            f"{16 // dtype.itemsize} (at most {WARP * MAX_VECTORS * 16 // dtype.itemsize})"
-        )
+    sizes = [vector_for(dtype, width) for width in widths]
+    counts = [-(-width // size) for width, size in zip(widths, sizes, strict=True)]
+    lanes = min(WARP, power_of_two_above(max(counts)))
+    vectors = [power_of_two_above(-(-count // lanes)) for count in counts]
+    for width, size, held in zip(widths, sizes, vectors, strict=True):
+        if held > MAX_VECTORS:
+            limit = WARP * MAX_VECTORS * size
+            raise InputError(
+                f"a head of {width} channels is too wide for the GPU kernels: at most {limit} "
+                f"channels when the width is a multiple of {size} and no more; pad it to a "
+                f"multiple of {16 // dtype.itemsize} (at most "
+                f"{WARP * MAX_VECTORS * 16 // dtype.itemsize})"
+            )
     heads_per_warp = min(power_of_two_above(heads), WARP // lanes)
     slots = WARP // (lanes * heads_per_warp)
     # Eight vectors of k and v in flight a lane cover the latency of memory; with four slots and
     # more a step would be longer than most rows, and other warps cover it.
-    unroll = max(1, (4 if slots <= 2 else 2) // vectors)
-    return Lanes(vector, lanes, vectors, unroll, heads_per_warp)
+    unroll = max(1, (4 if slots <= 2 else 2) // max(vectors))
+    pairs = zip(sizes, vectors, strict=True)
+    return tuple(Lanes(size, lanes, held, unroll, heads_per_warp) for size, held in pairs)
 
 
 def channel_lanes_for(dtype: torch.dtype, width: int, in_flight: int) -> Lanes:

@@ -36,11 +36,15 @@ def register(schema: str, *, module: str, fake: Callable[..., Any]) -> Callable[
     package = module.rpartition(".")[0]
     name = LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
 
+    @functools.cache
+    def implementation(device: str) -> Callable[..., Any]:
+        return getattr(importlib.import_module(f"{package}.{device}"), name)
+
     def on_cpu(*args: Any) -> Any:
-        return getattr(importlib.import_module(f"{package}.cpu"), name)(*args)
+        return implementation("cpu")(*args)
 
     def on_cuda(*args: Any) -> Any:
-        return getattr(importlib.import_module(f"{package}.cuda"), name)(*args)
+        return implementation("cuda")(*args)
 
     LIBRARY.impl(name, on_cpu, "CPU")
     LIBRARY.impl(name, on_cuda, "CUDA")
@@ -121,15 +125,26 @@ def expect_differentiable(graph: Graph, *inputs: Tensor) -> None:
         graph.expect_cols("a gradient")
 
 
-def as_factor(name: str, factor: Tensor | None, size: int, dtype: torch.dtype) -> Tensor | None:
-    """A per-edge or per-node factor [size] in the accumulation dtype of ``dtype`` features."""
+def as_factor(
+    name: str, factor: Tensor | None, shape: Sequence[int], dtype: torch.dtype
+) -> Tensor | None:
+    """Factors per edge or node in the accumulation dtype of ``dtype`` features."""
     if factor is None:
         return None
     expect_tensor(name, factor)
     wide = accumulation_dtype(dtype)
     expect_dtype(name, factor, {dtype, wide})
-    expect_shape(name, factor, (size,))
+    expect_shape(name, factor, shape)
     return factor.to(wide)
+
+
+def autocast(*features: Tensor) -> tuple[Tensor, ...]:
+    """The features in the dtype of autocast where it is on; float64 stays what it is."""
+    device = features[0].device.type
+    if device not in ("cpu", "cuda") or not torch.is_autocast_enabled(device):
+        return features
+    dtype = torch.get_autocast_dtype(device)
+    return tuple(x if x.dtype == torch.float64 else x.to(dtype) for x in features)
 
 
 def as_rows(csr: list[Tensor]) -> Csr:

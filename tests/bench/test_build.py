@@ -1,26 +1,15 @@
 """The benchmark of building a Graph."""
 
-import json
-from pathlib import Path
+import torch
 
-import pytest
-
-from neighborgraph.bench.build import main
+from neighborgraph.bench.build import BUILDERS, TRANSPOSE, build_rows
 
 
-def test_rows_and_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = tmp_path / "build.jsonl"
-    assert main(["--edges", "1000", "--json", str(record)]) == 0
-    rows = [json.loads(line) for line in record.read_text().splitlines()]
-    assert [(row["provider"], row["pass"]) for row in rows] == [
-        (provider, stage)
-        for stage in ("with transpose", "without transpose")
-        for provider in ("checked", "trusted")
+def test_rows() -> None:
+    rows = list(build_rows(1000, torch.device("cpu"), 0.01))
+    assert [(row.provider, row.stage) for row in rows] == [
+        (provider, stage) for stage in TRANSPOSE for provider in BUILDERS
     ]
-    assert all(row["edges"] == 1000 and row["nodes"] == 20 for row in rows)
-    assert "s, 1,000 edges" in capsys.readouterr().out
-
-
-def test_too_few_edges(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--edges", "5"]) == 2
-    assert capsys.readouterr().err == "neighborgraph: --edges 5 must be at least 100\n"
+    assert all(row.edges == 1000 and row.nodes == 20 and row.timing for row in rows)
+    assert all(row.note.endswith("s, 1,000 edges") for row in rows)
+    assert [row.ratio == 1 for row in rows if row.provider == "checked"] == [True, True]

@@ -3,48 +3,56 @@
 import pytest
 import torch
 
-from neighborgraph.bench.graphs import MAX_DEGREE, SIZES, Shape, edges_like, graph_like
+from neighborgraph.bench import graphs
+from neighborgraph.bench.graphs import GRAPHS, MAX_DEGREE, SIZES, full_name, graph_like
 from neighborgraph.errors import ConfigError
 
 
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 @pytest.mark.parametrize(
-    ("text", "shape"),
+    ("text", "name"),
     [
-        ("arxiv", Shape("arxiv", True)),
-        ("arxiv-clustered", Shape("arxiv", True)),
-        ("products-random", Shape("products", False)),
-        ("power-law", Shape("power-law", True)),
-        ("power-law-random", Shape("power-law", False)),
+        ("arxiv", "arxiv-clustered"),
+        ("products-random", "products-random"),
+        ("power-law", "power-law-clustered"),
+        ("mesh", "mesh"),
     ],
 )
-def test_names_parse(text: str, shape: Shape) -> None:
-    assert Shape.parse(text) == shape
-    assert Shape.parse(str(shape)) == shape
+def test_names(text: str, name: str) -> None:
+    assert full_name(text) == name
+    assert full_name(name) == name
 
 
-def test_unknown_name() -> None:
-    with pytest.raises(ConfigError, match=r"unknown graph 'redit'; known are arxiv.*'reddit'\?"):
-        Shape.parse("redit-random")
+@pytest.mark.parametrize(
+    ("text", "meant"), [("redit-random", "reddit-random"), ("skew", "skewed"), ("arxv", "arxiv")]
+)
+def test_unknown_name(text: str, meant: str) -> None:
+    known = "known are arxiv, .*, cora-random, mesh, skewed, uniform, gowalla"
+    with pytest.raises(ConfigError, match=rf"unknown graph '{text}'; {known}; .*'{meant}'\?"):
+        full_name(text)
 
 
 @pytest.mark.parametrize("name", ["cora-random", "cora-clustered", "power-law-random"])
 def test_sizes(name: str) -> None:
     graph = graph_like(name)
-    nodes, edges = SIZES[Shape.parse(name).name]
+    nodes, edges = SIZES[name.rpartition("-")[0]]
     assert graph.num_rows == graph.num_cols == nodes
     # Rounding, clamping and the removal of duplicates change the number of edges a little.
     assert 0.8 * edges < graph.num_edges < 1.2 * edges
     assert graph.degree.max() <= MAX_DEGREE
 
 
-def test_edges_are_sorted_and_distinct() -> None:
-    edge_index, nodes = edges_like(Shape("cora", True), "cpu")
-    pair = edge_index[1] * nodes + edge_index[0]
-    assert (pair.diff() > 0).all()
+@pytest.mark.parametrize("name", ["cora-clustered", "mesh", "gowalla"])
+def test_edges_are_sorted_and_distinct(name: str) -> None:
+    (source, receiver), (num_sources, _) = GRAPHS[name](generator())
+    assert ((receiver * num_sources + source).diff() > 0).all()
 
 
 def test_same_seed_same_graph() -> None:
-    one, two, other = (edges_like(Shape("cora", False), "cpu", seed)[0] for seed in (1, 1, 2))
+    one, two, other = (GRAPHS["cora-random"](generator(seed))[0] for seed in (1, 1, 2))
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
 
@@ -59,3 +67,40 @@ def test_random_columns_have_hubs_and_clustered_ones_are_near() -> None:
     distance = torch.minimum(distance, nodes - distance)
     # Three standard deviations of max(64, 4 e / n).
     assert (distance < 3 * 64).double().mean() > 0.6
+
+
+def test_uniform_degrees_are_equal() -> None:
+    (source, receiver), sizes = graphs.uniform(30, 100, generator())
+    assert sizes == (30, 30)
+    for ends in (source, receiver):
+        assert set(ends.bincount(minlength=30).tolist()) == {3, 4}
+    assert (receiver.diff() >= 0).all()
+    assert not torch.equal(source, source.sort().values)
+
+
+def test_skewed_has_one_long_row_and_one_long_column() -> None:
+    (source, receiver), _ = graphs.skewed(40, 100 + 2 * 60, 60, generator())
+    for ends in (source, receiver):
+        degree = ends.bincount(minlength=40)
+        assert degree.sum() == 220
+        assert degree.argmax() == 20 and degree[20] >= 60
+        others = torch.cat([degree[:20], degree[21:]])
+        assert others.max() <= 3 + 2
+    assert (receiver.diff() >= 0).all()
+
+
+def test_skewed_and_uniform_are_as_large() -> None:
+    skewed, uniform = (GRAPHS[name] for name in ("skewed", "uniform"))
+    edges = graphs.SKEWED_SIZE[1]
+    assert edges == 2_315_598 + 2_000_000
+    (of_skewed, size), (of_uniform, other) = skewed(generator()), uniform(generator())
+    assert of_skewed.shape == of_uniform.shape == (2, edges)
+    assert size == other == (169_343, 169_343)
+    assert of_skewed[0].bincount().max() >= 1_000_000 <= of_skewed[1].bincount().max()
+
+
+def test_gowalla() -> None:
+    graph = graph_like("gowalla")
+    assert (graph.num_cols, graph.num_rows, graph.num_edges) == (40_981, 29_858, 810_128)
+    for degree in (graph.degree, graph.col_degree):
+        assert degree.max() > 20 * degree.double().mean()

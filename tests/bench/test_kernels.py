@@ -1,20 +1,23 @@
-"""The kernel benchmark: its rows, its options, and peers that fail."""
+"""One case measured: its rows, and peers that fail."""
 
-import itertools
-import json
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from neighborgraph.bench import kernels
-from neighborgraph.bench.kernels import Bench, Case, main
-from neighborgraph.bench.peers import PEERS
+from neighborgraph.bench.cases import Case
+from neighborgraph.bench.kernels import Bench, measure_cases
+from neighborgraph.bench.measurement import Measurement
+from neighborgraph.bench.peers import TITLES
+from neighborgraph.bench.reduction import Reduction
 from neighborgraph.bench.timer import Timing
 from neighborgraph.errors import BackendUnavailable
 from neighborgraph.graph import Graph
 
-CASE = Case("aggregate", "tiny", "float32", 1, 4)
+CASE = Case("aggregate", "tiny", "sum", "float32", 1, 4)
+CPU = torch.device("cpu")
+STAGES = ["forward", "forward+backward"]
 
 
 @pytest.fixture
@@ -26,137 +29,197 @@ def graph() -> Graph:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run once instead of many times."""
 
-    def once(run, inputs, *, seconds) -> Timing:
-        run()
+    def once(runs, inputs, *, seconds) -> Timing:
+        runs[0]()
         return Timing(2.0, 1.0, 3.0, 1, 0.5)
 
     monkeypatch.setattr(kernels, "measure", once)
 
 
-def rows_with(peer: object, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> list:
-    monkeypatch.setitem(PEERS, "aggregate", {"peer": peer})
-    return [row for row in Bench(CASE, graph).rows(True) if row.provider == "peer"]
+@pytest.fixture
+def rows_with(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Measurement]]:
+    """The rows of a peer that is put in the place of PyG's."""
+
+    def rows(peer: object, case: Case = CASE) -> list[Measurement]:
+        bench = Bench(case, graph, 0.1)
+        monkeypatch.setattr(type(bench.form), "peers", lambda form: {"pyg": peer})
+        return [row for row in bench.rows(TITLES) if row.provider == "PyG eager"]
+
+    return rows
 
 
-@pytest.mark.parametrize("op", ["attend", "aggregate"])
-def test_every_provider_in_every_pass(op: str, graph: Graph) -> None:
-    rows = list(Bench(Case(op, "tiny", "float32", 2, 4), graph).rows(True))
-    expected = {
+@pytest.mark.parametrize(
+    ("op", "form", "peers"),
+    [
+        ("attend", "gatv2+edge", ["pyg"]),
+        ("aggregate", "weighted", ["pyg", "sparse", "sparse-kept"]),
+        ("aggregate", "max", ["pyg"]),
+    ],
+)
+def test_every_provider_in_every_pass(op: str, form: str, peers: list[str], graph: Graph) -> None:
+    rows = list(Bench(Case(op, "tiny", form, "float32", 2, 4), graph, 0.1).rows(peers))
+    assert [(row.provider, row.stage) for row in rows] == [
         (provider, stage)
-        for provider in ("ours", *PEERS[op])
-        for stage in ("forward", "forward+backward")
-    }
-    assert {(row.provider, row.stage) for row in rows} == expected
+        for stage in STAGES
+        for provider in ("ours", *(TITLES[peer] for peer in peers))
+    ]
     assert all(row.timing and row.ratio == 1 and not row.note for row in rows)
+    assert {row.form for row in rows} == {form}
 
 
-def test_only_ours(graph: Graph) -> None:
-    assert {row.provider for row in Bench(CASE, graph).rows(False)} == {"ours"}
+def test_no_peers(graph: Graph) -> None:
+    assert [row.provider for row in Bench(CASE, graph, 0.1).rows([])] == ["ours", "ours"]
 
 
-def test_wrong_peer_is_not_timed(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    for row in rows_with(lambda graph, dtype: lambda x: 2 * x, graph, monkeypatch):
+def test_wrong_peer_is_not_timed(rows_with) -> None:
+    for row in rows_with(lambda graph, dtype: lambda x: 2 * x):
         assert row.timing is None and row.ratio is None
         assert "not timed: its answer differs from ours by" in row.note
 
 
-def test_missing_peer_is_a_row(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(graph, dtype):
-        raise BackendUnavailable("torch-geometric is not installed")
-
-    rows = rows_with(missing, graph, monkeypatch)
-    assert [row.note for row in rows] == ["torch-geometric is not installed"] * 2
+def test_random_peer_is_timed_and_says_so(rows_with) -> None:
+    case = Case("attend", "tiny", "dot+dropout", "float32", 1, 4)
+    rows = rows_with(lambda graph, dtype: lambda q, k, v: q + k + v, case)
+    assert [row.note for row in rows] == ["random, so answers not compared"] * 2
+    assert all(row.timing for row in rows)
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "note"),
     [
-        torch.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
-        MemoryError(),
+        (
+            BackendUnavailable("torch-geometric is not installed"),
+            "torch-geometric is not installed",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory"),
+        (RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory"), "out of memory"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("\nno compiler\nin the path"), "failed: RuntimeError: no compiler"),
+        (ValueError("x" * 1000), f"failed: ValueError: {'x' * 80}"),
+        (AssertionError(), "failed: AssertionError: "),
     ],
-    ids=["cuda", "cpu", "python"],
+    ids=["missing", "cuda memory", "cpu memory", "memory", "compiler", "long", "silent"],
 )
-def test_out_of_memory_is_a_row(
-    error: Exception, graph: Graph, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def greedy(graph, dtype):
+def test_failure_of_a_peer_is_a_row(error: Exception, note: str, rows_with) -> None:
+    def failing(graph, dtype):
         raise error
 
-    rows = rows_with(greedy, graph, monkeypatch)
-    assert [row.note for row in rows] == ["out of memory"] * 2
+    rows = rows_with(failing)
+    assert [row.stage for row in rows] == STAGES
+    assert [row.note for row in rows] == [note] * 2
+    assert all(row.timing is None for row in rows)
 
 
-def test_other_errors_are_not_hidden(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(graph, dtype):
-        raise RuntimeError("a defect")
+def test_warnings_of_a_peer_are_its_own(rows_with) -> None:
+    def warning(graph, dtype):
+        torch.testing.assert_close(1, 1)
+        kernels.warnings.warn("slow", stacklevel=1)
+        return lambda x: x
 
+    assert len(rows_with(warning)) == 2
+
+
+def test_our_own_failure_is_not_hidden(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(form, graph, dtype):
+        def run(x):
+            raise RuntimeError("a defect")
+
+        return run
+
+    monkeypatch.setattr(Reduction, "ours", broken)
     with pytest.raises(RuntimeError, match="a defect"):
-        rows_with(broken, graph, monkeypatch)
+        list(Bench(CASE, graph, 0.1).rows([]))
+
+
+def test_our_lack_of_memory_is_a_row(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(form, graph, dtype):
+        def run(x):
+            raise MemoryError
+
+        return run
+
+    monkeypatch.setattr(Reduction, "ours", greedy)
+    rows = list(Bench(CASE, graph, 0.1).rows(["sparse"]))
+    assert {row.note for row in rows} == {"out of memory"}
+    assert all(row.ratio is None for row in rows)
 
 
 def test_inputs_are_not_zero_and_repeat(graph: Graph) -> None:
-    case = Case("attend", "tiny", "float16", 2, 4)
-    (inputs, grad), (again, _) = case.features(graph), case.features(graph)
+    case = Case("attend", "tiny", "dot", "float16", 2, 4)
+    (inputs, grad), (again, _) = (Bench(case, graph, 0.1).sets[0] for _ in range(2))
     assert list(inputs) == ["q", "k", "v"]
+    assert grad.shape == (30, 2, 4)
     assert all(t.any() and t.dtype == torch.float16 for t in (*inputs.values(), grad))
     assert all(torch.equal(inputs[name], again[name]) for name in inputs)
     assert not torch.equal(inputs["k"], inputs["v"])
 
 
-def options(*arguments: str):
-    parser = kernels.argparse.ArgumentParser()
-    kernels.configure(parser)
-    return parser.parse_args(arguments)
+def test_host_rows(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        kernels, "measure_host", lambda run, device: run() and Timing.of([0.05] * 3)
+    )
+    rows = list(Bench(CASE, graph, 0.1).host_rows())
+    assert [(row.stage, row.note) for row in rows] == [
+        (f"host {stage}", "50.0 µs a call") for stage in STAGES
+    ]
 
 
-def test_typed_options_replace_defaults() -> None:
-    typed = "attend --device cuda --graphs cora reddit-random --dtype bfloat16 --heads 2 --width 8"
-    cases = kernels.chosen_cases(options(*typed.split()))
-    names = ["cora-clustered", "reddit-random"]
-    assert cases == [Case("attend", name, "bfloat16", 2, 8) for name in names]
+@pytest.fixture
+def tiny_graphs(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the graphs that were asked for, all of which are the same tiny one."""
+    made: list[str] = []
+
+    def make(name: str, device: torch.device) -> Graph:
+        made.append(name)
+        return graph
+
+    monkeypatch.setattr(kernels, "graph_like", make)
+    return made
 
 
-def test_default_cases_make_each_graph_once() -> None:
-    cases = kernels.chosen_cases(options("attend", "aggregate", "--device", "cuda"))
-    assert set(cases) == set(kernels.DEFAULT_CASES["cuda"])
-    names = [case.graph for case in cases]
-    changes = 1 + sum(a != b for a, b in itertools.pairwise(names))
-    assert changes == len(set(names))
+def test_a_graph_is_made_once_and_what_comes_next_is_said(tiny_graphs: list[str]) -> None:
+    cases = [
+        Case("aggregate", "a", "sum", "float32", 1, 4),
+        Case("aggregate", "a", "max", "float32", 1, 4),
+        Case("aggregate", "b", "sum", "float32", 1, 4),
+    ]
+    said: list[str] = []
+    rows = list(measure_cases(cases, CPU, ["sparse"], 0.1, said.append))
+    assert tiny_graphs == ["a", "b"]
+    assert said[1] == "[2/3] aggregate max on a, float32 1x4, 100 edges"
+    assert len(rows) == 4 + 2 + 4
 
 
-def test_command_writes_table_record_and_page(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_is_not_installed_is_said_once(
+    tiny_graphs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, page = tmp_path / "run.jsonl", tmp_path / "run.md"
-    arguments = ["aggregate", "--graphs", "cora", "--heads", "1", "--width", "4"]
-    assert main([*arguments, "--json", str(record), "--markdown", str(page)]) == 0
-    rows = [json.loads(line) for line in record.read_text().splitlines()]
-    assert len(rows) == 2 * (1 + len(PEERS["aggregate"]))
-    assert {row["graph"] for row in rows} == {"cora-clustered"}
-    printed = capsys.readouterr().out
-    assert printed.strip() in page.read_text()
-    assert "PyG scatter" in printed
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    cases = [Case("aggregate", name, "sum", "float32", 1, 4) for name in "ab"]
+    rows = list(measure_cases(cases, CPU, ["pyg", "sparse"], 0.1, lambda line: None))
+    assert [row.graph for row in rows if row.provider == "PyG eager"] == ["a", "a"]
+    assert [row.graph for row in rows if row.provider == "torch.sparse"] == ["a", "a", "b", "b"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["attend", "--graphs", "corra"], "unknown graph 'corra'"),
-        (["attend", "--heads", "0"], "--heads 0 must be at least 1"),
-        (["attend", "--device", "tpu"], "unknown device 'tpu'"),
-    ],
-)
-def test_user_errors_are_one_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
+def test_inputs_that_do_not_fit_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def large(name: str, device: torch.device) -> Graph:
+        raise MemoryError
+
+    monkeypatch.setattr(kernels, "graph_like", large)
+    with pytest.raises(
+        BackendUnavailable, match=r"aggregate sum on tiny.* do not fit in memory; c"
+    ):
+        list(measure_cases([CASE], CPU, [], 0.1, lambda line: None))
 
 
 @pytest.mark.cuda
-def test_cuda_rows(graph: Graph) -> None:
-    rows = list(Bench(Case("attend", "tiny", "float16", 1, 64), graph.to("cuda")).rows(True))
-    assert {row.stage for row in rows} == {"forward", "forward+backward", "grad q", "grad k, v"}
+@pytest.mark.parametrize("form", ["dot+edge", "gat", "gatv2+dropout"])
+def test_cuda_rows(form: str, tiny_graphs: list[str], graph: Graph) -> None:
+    del tiny_graphs
+    case = Case("attend", "tiny", form, "float16", 2, 64)
+    bench = Bench(case, graph.to("cuda"), 0.1)
+    assert len(bench.sets) == kernels.SETS
+    rows = list(bench.rows(["pyg", "floor"]))
+    assert {row.stage for row in rows} == {*STAGES, "grad q", "grad k, v"}
     assert {row.provider for row in rows} == {"ours", "PyG eager", "floor"}
+    assert all(row.timing for row in rows)
+    assert {row.stage for row in bench.host_rows()} == {f"host {stage}" for stage in STAGES}

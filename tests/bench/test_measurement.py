@@ -17,6 +17,7 @@ TIMED = Measurement(
     graph="cora-random",
     nodes=5,
     edges=7,
+    form="dot+edge",
     dtype="float32",
     heads=4,
     width=16,
@@ -28,7 +29,7 @@ TIMED = Measurement(
 FAILED = Measurement(**vars(TIMED) | {"timing": None, "ratio": None, "note": "out of memory"})
 HERE = Circumstances("a CPU", {"torch": "2.13"}, "", "2026-01-02T03:04:05+00:00", "bench attend")
 
-FIELDS = """op provider graph nodes edges dtype heads width pass median_ms p20_ms p80_ms runs
+FIELDS = """op provider graph nodes edges form dtype heads width pass median_ms p20_ms p80_ms runs
 peak_extra_mb ratio note hardware versions commit date command""".split()
 
 
@@ -39,7 +40,10 @@ def test_record_has_all_fields(row: Measurement) -> None:
 
 def test_records_are_lines(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "run.jsonl"
-    measurement.write_records(path, [TIMED, FAILED], HERE)
+    measurement.write_text(path, "")
+    for number, row in enumerate((TIMED, FAILED), 1):
+        measurement.append_record(path, row, HERE)
+        assert path.read_text().count("\n") == number
     timed, failed = map(json.loads, path.read_text().splitlines())
     assert (timed["pass"], timed["median_ms"], timed["hardware"]) == ("forward", 1.23456, "a CPU")
     assert (failed["median_ms"], failed["note"]) == (None, "out of memory")
@@ -47,8 +51,11 @@ def test_records_are_lines(tmp_path: Path) -> None:
 
 def test_unwritable_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    path = tmp_path / "file" / "run.jsonl"
     with pytest.raises(DataFileError, match=r"cannot write .*run\.jsonl: "):
-        measurement.write_records(tmp_path / "file" / "run.jsonl", [TIMED], HERE)
+        measurement.write_text(path, "")
+    with pytest.raises(DataFileError, match=r"cannot write .*run\.jsonl: "):
+        measurement.append_record(path, TIMED, HERE)
 
 
 def test_table_is_aligned() -> None:
@@ -67,9 +74,14 @@ def test_figures(value: float, text: str) -> None:
 
 
 def test_page_names_where_and_how() -> None:
-    page = measurement.page([TIMED], HERE, "run.jsonl")
+    page = measurement.page([TIMED], HERE, "run.jsonl", "run.png")
     for part in ("a CPU", "torch 2.13", "`bench attend`", "(run.jsonl)", "2026-01-02"):
         assert part in page
+    assert "](run.png)" in page
+
+
+def test_page_links_only_what_there_is() -> None:
+    assert "](" not in measurement.page([TIMED], HERE)
 
 
 def test_circumstances_of_this_machine() -> None:

@@ -1,5 +1,6 @@
-"""Every peer computes what we compute, forward and backward."""
+"""What peers share: the libraries, what is installed, and when two answers agree."""
 
+import functools
 import math
 import subprocess
 import sys
@@ -9,41 +10,9 @@ import pytest
 import torch
 
 from neighborgraph.bench import peers
-from neighborgraph.bench.peers import OURS, PEERS, TOLERANCES, largest_difference
+from neighborgraph.bench.peers import TOLERANCES, gather_floor, installed, largest_difference
 from neighborgraph.errors import BackendUnavailable
 from neighborgraph.graph import Graph
-
-PAIRS = [(op, name) for op in PEERS for name in PEERS[op]]
-
-
-@pytest.fixture
-def graph() -> Graph:
-    """Rows of 0 to many edges, duplicates, and more sources than receivers."""
-    edge_index = torch.stack([torch.randint(40, (300,)), torch.randint(25, (300,))])
-    return Graph.from_edge_index(edge_index, (40, 30))
-
-
-def inputs(op: str, graph: Graph, dtype: torch.dtype) -> list[torch.Tensor]:
-    sizes = [graph.num_rows] * (op == "attend") + [graph.num_cols] * (2 if op == "attend" else 1)
-    return [torch.randn(size, 2, 8).to(dtype).requires_grad_() for size in sizes]
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize(("op", "name"), PAIRS)
-def test_peers_agree(op: str, name: str, dtype: torch.dtype, graph: Graph) -> None:
-    features = inputs(op, graph, dtype)
-    answers = []
-    for provider in (PEERS[op][name], OURS[op]):
-        out = provider(graph, dtype)(*features)
-        answers.append([out, *torch.autograd.grad(out.square().sum(), features)])
-    assert largest_difference(*answers) < TOLERANCES[dtype]
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_pyg_agrees_in_16_bits(dtype: torch.dtype, graph: Graph) -> None:
-    features = inputs("attend", graph, dtype)
-    pyg, ours = (p(graph, dtype)(*features) for p in (peers.attend_pyg, peers.attend_ours))
-    assert largest_difference([pyg], [ours]) < TOLERANCES[dtype]
 
 
 def test_difference() -> None:
@@ -53,32 +22,55 @@ def test_difference() -> None:
     assert math.isnan(largest_difference([torch.tensor([3.0, math.nan]), ours[1]], ours))
 
 
+def test_every_case_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    compilations = []
+
+    def backend(module: torch.fx.GraphModule, inputs: list[torch.Tensor]):
+        compilations.append(inputs[0].shape)
+        return module.forward
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    # More cases than Torch compiles one code object for.
+    for size in range(2, 14):
+        function = peers.compiled(lambda x: x * 2)
+        assert torch.equal(function(x=torch.ones(size)), torch.full((size,), 2.0))
+    assert compilations == [(size,) for size in range(2, 14)]
+
+
 @pytest.fixture
-def without_pyg(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    real = peers.importlib.util.find_spec
-    hidden = lambda name: None if name == "torch_geometric" else real(name)  # noqa: E731
-    monkeypatch.setattr(peers.importlib.util, "find_spec", hidden)
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
     yield
 
 
-@pytest.mark.parametrize("peer", [peers.attend_pyg, peers.aggregate_pyg])
-def test_missing_pyg_is_named(peer: peers.Peer, without_pyg: None, graph: Graph) -> None:
-    with pytest.raises(BackendUnavailable, match="pip install torch-geometric"):
-        peer(graph, torch.float32)
+@pytest.mark.parametrize(
+    ("segments", "package"),
+    [(peers.pyg_segments, "torch-geometric"), (peers.scatter_segments, "torch-scatter")],
+)
+def test_missing_package_is_named(segments, package: str, nothing_installed: None) -> None:
+    with pytest.raises(BackendUnavailable, match=f"{package} is not.* pip install {package} to"):
+        segments()
+
+
+def test_installed(nothing_installed: None) -> None:
+    assert installed(peers.TITLES) == ["sparse", "sparse-kept", "floor"]
 
 
 def test_import_is_lean() -> None:
-    code = "import neighborgraph.bench.peers, sys; assert 'torch_geometric' not in sys.modules"
+    heavy = "{'torch_geometric', 'torch_scatter', 'matplotlib'}"
+    code = f"import neighborgraph.cli.bench, sys; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 @pytest.mark.cuda
-def test_floor_runs(graph: Graph) -> None:
-    graph = graph.to("cuda")
-    features = [t.detach().cuda() for t in inputs("attend", graph, torch.float16)]
-    out = peers.attend_floor(graph, torch.float16)(*features)
-    assert out.shape == features[0].shape
-    q, k, v = (t.double() for t in features)
+@pytest.mark.parametrize(("heads", "width"), [(1, 128), (4, 32), (3, 10)])
+def test_floor_reads_both_rows_of_every_edge(heads: int, width: int) -> None:
+    edge_index = torch.stack([torch.randint(40, (300,)), torch.randint(25, (300,))])
+    graph = Graph.from_edge_index(edge_index.cuda(), (40, 30))
+    k, v = (torch.randn(40, heads, width, device="cuda").half() for _ in range(2))
     source, receiver = graph.edge_index
-    expected = torch.zeros_like(q).index_add(0, receiver, k[source] * v[source])
-    assert largest_difference([out], [expected]) < TOLERANCES[torch.float16]
+    for second in (v, k):
+        expected = torch.zeros(30, heads, width, device="cuda", dtype=torch.float64)
+        expected.index_add_(0, receiver, k[source].double() * second[source].double())
+        out = gather_floor(graph, k, second)
+        assert largest_difference([out], [expected]) < TOLERANCES[torch.float16]

@@ -5,7 +5,7 @@ import torch
 
 from neighborgraph.errors import InputError
 from neighborgraph.graph import Graph, add_self_loops, to_undirected
-from neighborgraph.nn import KHopPropagate, propagate, symmetric_scale
+from neighborgraph.nn import KHopPropagate, propagate, propagate_sum, symmetric_scale
 
 
 def path_of_three() -> Graph:
@@ -60,12 +60,39 @@ def test_no_hops_give_the_input() -> None:
     assert hop is x
 
 
+def test_a_sum_of_hops_by_hand() -> None:
+    x = torch.tensor([[1.0], [0.0], [0.0]])
+    out = propagate_sum(path_of_three(), x, [10.0, 2.0])
+    torch.testing.assert_close(out, torch.tensor([[10 + 2 / 2], [2 * 6**-0.5], [0.0]]))
+
+
+@pytest.mark.parametrize("coefficients", [[0.5], [0.25] * 4, [0.0, 0.0, 1.0], [2.0, -1.0, 0.5]])
+def test_a_sum_of_hops_is_the_polynomial_of_the_matrix(coefficients: list[float]) -> None:
+    graph = Graph.from_edge_index(torch.randint(0, 30, (2, 100)), 30)  # directed, with empty rows
+    x = torch.randn(30, 5, requires_grad=True)
+    hops = KHopPropagate(len(coefficients) - 1)(graph, x)
+    expected = torch.stack([c * hop for c, hop in zip(coefficients, hops, strict=True)]).sum(0)
+    actual = propagate_sum(graph, x, coefficients)
+    torch.testing.assert_close(actual, expected)
+    grad = torch.randn(30, 5)
+    (actual_grad,) = torch.autograd.grad(actual, x, grad)
+    (expected_grad,) = torch.autograd.grad(expected, x, grad)
+    torch.testing.assert_close(actual_grad, expected_grad)
+
+
+def test_a_sum_of_no_hops_is_refused() -> None:
+    with pytest.raises(InputError, match="coefficients is empty; give one for each hop"):
+        propagate_sum(path_of_three(), torch.randn(3, 2), [])
+
+
 def test_negative_hops_are_refused() -> None:
     with pytest.raises(InputError, match="hops=-1 is negative"):
         KHopPropagate(-1)
 
 
-@pytest.mark.parametrize("step", [propagate, KHopPropagate(1)])
+@pytest.mark.parametrize(
+    "step", [propagate, KHopPropagate(1), lambda graph, x: propagate_sum(graph, x, [1.0, 1.0])]
+)
 def test_bipartite_graph_is_refused(step) -> None:
     graph = Graph.from_edge_index(torch.tensor([[0], [1]]), (3, 2))
     with pytest.raises(InputError, match=r"square graph.*3 sources and 2 receivers"):

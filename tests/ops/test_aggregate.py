@@ -1,6 +1,7 @@
 """aggregate by hand, ties and NaN in its extremes, and what it refuses."""
 
 from math import inf, nan
+from typing import Any
 
 import pytest
 import torch
@@ -69,7 +70,7 @@ def test_gradients_by_hand(hand: Graph, device: str, reduce: str) -> None:
 def test_factors_by_hand(device: str) -> None:
     graph = from_pairs([(0, 1), (1, 1), (1, 0)], 2, 3).to(device)
     x = torch.tensor([[1.0], [10.0]], device=device)
-    factors = {
+    factors: dict[str, Any] = {
         "weight": torch.tensor([2.0, 3.0, 5.0], device=device),
         "row_scale": torch.tensor([1.0, -1.0, 4.0], device=device),
         "col_scale": torch.tensor([7.0, 0.5], device=device),
@@ -156,7 +157,7 @@ def test_empty_rows_and_unused_sources_are_exactly_zero(device: str, reduce: str
     unused = graph.col_degree == 0
     x = torch.randn(9, 4, device=device, requires_grad=True)
     # Not even a scale of NaN or infinity makes an empty row anything but zero.
-    scale = torch.tensor([2.0, 1.0, 3.0, 1.0, 0.5], device=device)
+    scale = torch.tensor([nan, 1.0, inf, 1.0, -inf], device=device)
     out = aggregate(graph, x, reduce, row_scale=scale)
     assert torch.equal(out[[0, 2, 4]], torch.zeros(3, 4, device=device))
     assert out[[1, 3]].all()
@@ -196,10 +197,18 @@ REFUSED = {
     "int": ({"x": torch.zeros(3, 5).int()}, DtypeError, f"x must be .*{FLOAT_NAMES}, got int32"),
     "bool": ({"x": torch.zeros(3, 5).bool()}, DtypeError, f"x must .*{FLOAT_NAMES}, got bool"),
     "complex": ({"x": torch.zeros(3, 5) * 1j}, DtypeError, f"x must .*{FLOAT_NAMES}, got complex"),
-    "reduce": ({"reduce": "avg"}, InputError, "reduce='avg' must be one of sum, mean, max, min"),
+    "reduce": (
+        {"reduce": "avg"},
+        InputError,
+        "reduce='avg' must be one of sum, mean, max, min, s",
+    ),
     "typo": ({"reduce": "maxx"}, InputError, r"reduce='maxx'.*; did you mean 'max'\?"),
     "weights": ({"weight": torch.ones(4)}, InputError, r"weight must have shape \[3\], got \[4\]"),
-    "weight axes": ({"weight": torch.ones(3, 1)}, InputError, r"weight must .*\[3\], got \[3, 1\]"),
+    "weight axes": (
+        {"weight": torch.ones(3, 1)},
+        InputError,
+        r"weight must .*\[3, 5\], got \[3, 1\]",
+    ),
     "weight dtype": (
         {"weight": torch.ones(3).double()},
         DtypeError,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from neighborgraph.graph import Graph
-from neighborgraph.ops import attend, attend_with_lse
+from neighborgraph.ops import Additive, Dot, attend, attend_with_lse
 from neighborgraph.testing import from_pairs, random_graph
 
 
@@ -26,11 +26,52 @@ def test_finite_differences(device: str, wanted: str, heads: int, width: int) ->
         filled = (graph.degree > 0)[:, None]
 
         def out_and_lse(q, k, v, graph=graph, filled=filled):
-            out, lse = attend_with_lse(graph, q, k, v, scale=0.7)
+            out, lse = attend_with_lse(graph, q, k, v, score=Dot(0.7))
             return out, lse.masked_fill(~filled, 0)
 
         inputs = draw(graph, heads, width, wanted)
         assert torch.autograd.gradcheck(out_and_lse, inputs, eps=1e-6, atol=1e-5, rtol=1e-3)
+
+
+def options_of(score: str, graph: Graph, self_loops: bool) -> dict[str, torch.Tensor]:
+    """Leaves in float64 for every option that has a gradient, two heads of width 3."""
+    edges = graph.num_edges + self_loops * graph.num_rows
+    shapes = {"bias": (edges, 2), "edge": (edges, 2, 3)}
+    if score == "additive":
+        shapes["weight"] = (2, 3)
+    options = {"dtype": torch.float64, "device": graph.device, "requires_grad": True}
+    return {name: torch.randn(shape, **options) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("self_loops", [False, True])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("score", ["dot", "additive"])
+@pytest.mark.parametrize("wanted", ["bias", "edge", "weight", "all"])
+def test_finite_differences_of_options(
+    device: str, wanted: str, score: str, dropout: float, self_loops: bool
+) -> None:
+    if wanted == "weight" and score == "dot":
+        score = "additive of no edge input"
+    graph = random_graph(4, 6, 6, 16).to(device)
+    leaves = options_of("additive" if "additive" in score else score, graph, self_loops)
+    if score == "additive of no edge input":
+        leaves = {"weight": leaves["weight"]}
+    fixed = {"dropout": dropout, "seed": 5, "self_loops": self_loops}
+    filled = (graph.degree > 0)[:, None] | self_loops
+    inputs = dict(zip("qkv", draw(graph, 2, 3, "qkv" if wanted == "all" else ""), strict=True))
+    for name, leaf in leaves.items():
+        inputs[name] = leaf.requires_grad_(wanted in (name, "all"))
+
+    def out_and_lse(*tensors: torch.Tensor):
+        q, k, v, *rest = tensors
+        named = dict(zip(list(inputs)[3:], rest, strict=True))
+        scored = Dot(0.7) if score == "dot" else Additive(named.pop("weight"), 0.1)
+        out, lse = attend_with_lse(graph, q, k, v, score=scored, **named, **fixed)
+        return out, lse.masked_fill(~filled, 0)
+
+    assert torch.autograd.gradcheck(
+        out_and_lse, tuple(inputs.values()), eps=1e-6, atol=1e-5, rtol=1e-3
+    )
 
 
 def test_one_tensor_as_queries_keys_and_values(device: str) -> None:
@@ -102,10 +143,13 @@ def test_a_second_derivative_is_refused_by_name(device: str) -> None:
             penalty.backward()
 
 
-@pytest.mark.parametrize("transform", [torch.func.vmap, torch.func.grad])
-def test_function_transforms_are_refused(device: str, transform) -> None:
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [(torch.func.vmap, "Batching rule not implemented"), (torch.func.grad, "setup_context")],
+)
+def test_function_transforms_are_refused(device: str, transform, message: str) -> None:
     graph = random_graph(2, 5, 5, 12).to(device)
     q, k, v = (t.detach() for t in draw(graph, 1, 3))
     argument = q if transform is torch.func.grad else torch.stack([q, q])
-    with pytest.raises(RuntimeError, match="setup_context"):
+    with pytest.raises(RuntimeError, match=message):
         transform(lambda q: attend(graph, q, k, v).sum())(argument)

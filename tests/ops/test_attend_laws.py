@@ -25,7 +25,7 @@ def draw(graph: Graph, dtype: torch.dtype = torch.float32, seed: int = 0) -> lis
 def both_passes(function, graph: Graph, inputs: list[Tensor], grad: Tensor) -> list[Tensor]:
     """Output, log-sum-exp, and the gradients of q, k, v."""
     leaves = [t.detach().clone().requires_grad_() for t in inputs]
-    out, lse = function(graph, *leaves)
+    out, lse, *_ = function(graph, *leaves)
     return [out.detach(), lse.detach(), *torch.autograd.grad(out, leaves, grad.to(out.dtype))]
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from neighborgraph.graph import Graph
-from neighborgraph.ops import aggregate, attend
+from neighborgraph.ops import Additive, Dot, aggregate, attend, attend_with_weights
 from neighborgraph.testing import awkward_graphs
 
 GRAPHS = awkward_graphs()
@@ -40,6 +40,42 @@ def test_attend_leaves_nothing_unwritten(
         assert tensor.isfinite().all()
     assert not out[graph.degree == 0].any()
     assert not grads[1][graph.col_degree == 0].any()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize(("heads", "width"), [(1, 128), (3, 7), (2, 16), (4, 1)])
+@pytest.mark.parametrize("score", ["dot", "additive"])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_attend_with_every_option_leaves_nothing_unwritten(
+    name: str, score: str, heads: int, width: int, dtype: torch.dtype, device: str
+) -> None:
+    graph = GRAPHS[name].to(device)
+    self_loops = graph.num_rows == graph.num_cols
+    edges = graph.num_edges + self_loops * graph.num_rows
+    inner = heads, width
+    inputs = [features(n, inner, dtype, device) for n in (*rows_of(graph), edges)]
+    bias = features(edges, (heads,), dtype, device)
+    weight = features(heads, (width,), dtype, device)
+    q, k, v, edge = inputs
+    if score == "additive":
+        v = features(graph.num_cols, (heads, width + 1), dtype, device)
+    out, weights = attend_with_weights(
+        graph,
+        q,
+        k,
+        v,
+        score=Dot() if score == "dot" else Additive(weight),
+        edge=edge,
+        bias=bias,
+        dropout=0.4,
+        seed=1,
+        self_loops=self_loops,
+    )
+    wanted = (q, k, v, edge, bias) + ((weight,) if score == "additive" else ())
+    grads = torch.autograd.grad(out.float().square().sum(), wanted)
+    for tensor in (out, weights, *grads):
+        assert tensor.isfinite().all()
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -4,6 +4,7 @@ import importlib.util
 import re
 from collections import defaultdict
 from functools import cache
+from itertools import product
 
 import pytest
 import torch
@@ -17,10 +18,15 @@ from neighborgraph.ops import items
 from neighborgraph.ops.aggregate import cuda as aggregate
 from neighborgraph.ops.attend import cuda as attend
 from neighborgraph.ops.lanes import CUDA_NAMES, head_plans
+from neighborgraph.ops.registration import accumulation_dtype
 from neighborgraph.testing import from_degrees
 
 WIDTHS = [1, 2, 3, 4, 6, 7, 8, 16, 31, 32, 33, 48, 64, 96, 100, 127, 128, 200, 256, 512]
 HEADS = [1, 2, 3, 4, 7, 8, 16, 64, 1024]
+PLAIN = None, None, None, None, 1.0, 0.0, False
+"""Settings of a dot product without edge inputs."""
+NONE = False, False
+"""No gradients but those of features."""
 
 
 @cache
@@ -32,7 +38,7 @@ def instances() -> dict[tuple[str, str], tuple[str, ...]]:
         for plan in head_plans(dtype):
             everything.append(Instance("gather_floor.cu", f"gather_floor<{plan.template(dtype)}>"))
     for instance in everything:
-        arguments = instance.expression.partition("<")[2]
+        arguments = instance.expression.partition("<")[2].removeprefix("Lanes<")
         found[instance.source, re.split("[,>]", arguments)[0]].add(instance.expression)
     return {key: tuple(sorted(expressions)) for key, expressions in found.items()}
 
@@ -137,9 +143,38 @@ def test_attend_asks_only_for_what_is_listed(asked, graph: Graph, dtype: torch.d
     for width in WIDTHS:
         for heads in HEADS if width <= 16 else HEADS[:4]:
             q, k = (torch.zeros(n, heads, width, dtype=dtype) for n in (3, 2))
-            out, lse, state = attend.attend(rows, q, k, k, 1.0)
-            _, stats = attend.attend_grad_q(rows, q, k, k, out, state, q, lse, 1.0)
-            attend.attend_grad_kv(cols, q, k, k, stats, q, 1.0)
+            out, lse, state = attend.attend(rows, q, k, k, *PLAIN)
+            _, stats, *_ = attend.attend_grad_q(rows, q, k, k, out, state, q, lse, *NONE, *PLAIN)
+            attend.attend_grad_kv(cols, q, k, k, stats, q, *PLAIN)
+    assert_listed(asked, list(attend.instances()))
+
+
+@pytest.mark.parametrize("additive", [False, True])
+@pytest.mark.parametrize("present", list(product([False, True], repeat=4)), ids=str)
+def test_attend_asks_only_for_what_is_listed_with_edge_inputs(
+    asked, additive: bool, present: tuple[bool, ...]
+) -> None:
+    turn = list(product([False, True], repeat=5)).index((additive, *present))
+    dtype = list(CUDA_NAMES)[turn % len(CUDA_NAMES)]
+    heads, width = 4, 8 * 16 // dtype.itemsize
+    graph = from_degrees([3, 0, 1300], 3, seed=0)
+    rows, cols = list(graph.rows), list(graph.cols or ())
+    loops, bias, vectors, dropout = present
+    edges = 1303 + 3 * loops
+    wide = accumulation_dtype(dtype)
+    settings = (
+        torch.ones(heads, width, dtype=wide) if additive else None,
+        torch.zeros(edges, heads, dtype=wide) if bias else None,
+        torch.zeros(edges, heads, width, dtype=dtype) if vectors else None,
+        torch.zeros(1, dtype=torch.int64) if dropout else None,
+        *(0.5, 0.25 * dropout, loops),
+    )
+    q = torch.zeros(3, heads, width, dtype=dtype)
+    out, lse, state = attend.attend(rows, q, q, q, *settings)
+    attend.attend_weights(rows, q, q, state, *settings)
+    wanted = additive, True
+    _, stats, *_ = attend.attend_grad_q(rows, q, q, q, out, state, q, lse, *wanted, *settings)
+    attend.attend_grad_kv(cols, q, q, q, stats, q, *settings)
     assert_listed(asked, list(attend.instances()))
 
 
@@ -148,9 +183,14 @@ def test_aggregate_asks_only_for_what_is_listed(asked, graph: Graph, dtype: torc
     rows, cols = list(graph.rows), list(graph.cols or ())
     for width in [*WIDTHS, 600, 1000, 4096]:
         x, grad = (torch.zeros(n, width, dtype=dtype) for n in (2, 3))
-        aggregate.aggregate_sum(rows, x, None, None, None, None)
-        _, winner = aggregate.aggregate_max(rows, x, None, None, None)
-        aggregate.aggregate_sum(cols, grad, None, None, None, winner)
-        aggregate.aggregate_weight_grad(rows, grad, x, None, None, None)
-        aggregate.aggregate_weight_grad(rows, grad, x, None, None, winner)
+        aggregate.aggregate_sum(rows, x, None, None, None, None, None, 1.0)
+        aggregate.aggregate_sum(rows, x, None, None, None, None, grad, 0.5)
+        _, winner = aggregate.aggregate_max(rows, x, None, None, None, None, 1.0)
+        aggregate.aggregate_sum(cols, grad, None, None, None, winner, None, 1.0)
+        for heads in (h for h in (1, 2, 4) if width % h == 0):
+            weight = torch.ones(1303, heads, dtype=accumulation_dtype(dtype))
+            aggregate.aggregate_sum(rows, x, weight, None, None, None, None, 1.0)
+            aggregate.aggregate_max(rows, x, weight, None, None, None, 1.0)
+            aggregate.aggregate_weight_grad(rows, grad, x, None, None, None, heads)
+            aggregate.aggregate_weight_grad(rows, grad, x, None, None, winner, heads)
     assert_listed(asked, list(aggregate.instances()))

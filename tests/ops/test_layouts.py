@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from neighborgraph.graph import Graph
-from neighborgraph.ops import aggregate, attend
+from neighborgraph.ops import Additive, aggregate, attend
 from neighborgraph.testing import from_degrees
 
 GUARD = 256
@@ -50,6 +50,12 @@ LAYOUTS = {
 # Each with the arguments that take a layout, the gradient of the output among them.
 OPS: dict[str, Op] = {
     "attend": attend,
+    "attend dot": lambda graph, q, k, v, b, a: attend(
+        graph, q, k, v, bias=b, edge=a, dropout=0.4, seed=1
+    ),
+    "attend additive": lambda graph, q, k, v, b, a, w: attend(
+        graph, q, k, v, score=Additive(w), bias=b, edge=a, dropout=0.4, seed=1
+    ),
     "sum": lambda graph, x, w: aggregate(graph, x, weight=w),
     "mean": lambda graph, x, w: aggregate(graph, x, "mean", weight=w, row_scale=w[: len(x) + 1]),
     "max": lambda graph, x, w: aggregate(graph, x, "max", weight=w),
@@ -63,10 +69,12 @@ def graph(device: str) -> Graph:
 
 def draw(op: str, graph: Graph, dtype: torch.dtype) -> list[Tensor]:
     """Inputs, and last the gradient of the output."""
-    n, m, inner = graph.num_rows, graph.num_cols, (2, 8)
-    shapes = [(n, *inner), (m, *inner), (m, *inner)]
-    if op != "attend":
-        shapes = [(m, *inner), (graph.num_edges,)]
+    n, m, e, inner = graph.num_rows, graph.num_cols, graph.num_edges, (2, 8)
+    shapes = [(m, *inner), (e,)]
+    if op.startswith("attend"):
+        options = {"attend": [], "attend dot": [(e, 2), (e, *inner)]}
+        more = options.get(op, [*options["attend dot"], inner])
+        shapes = [(n, *inner), (m, *inner), (m, *inner), *more]
     return [torch.randn(s).to(graph.device, dtype) for s in (*shapes, (n, *inner))]
 
 

@@ -1,6 +1,6 @@
 """Every operator passes Torch's own checks, and the public functions compile as a whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -8,7 +8,14 @@ from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from neighborgraph.graph import Csr, Graph
-from neighborgraph.ops import aggregate, attend, attend_with_lse
+from neighborgraph.ops import (
+    Additive,
+    Dot,
+    aggregate,
+    attend,
+    attend_with_lse,
+    attend_with_weights,
+)
 from neighborgraph.ops.registration import (
     OPERATORS,
     accumulation_dtype,
@@ -35,37 +42,58 @@ CLASSES = {
 }
 
 
-def arguments(operator: str, graph: Graph, draw) -> Iterator[tuple]:
-    """Argument lists of an operator, with its optional arguments absent and present."""
+Draw = Callable[[int], Tensor]
+
+
+def aggregate_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
+    """Argument lists of an operator of aggregate, with optional arguments absent and present."""
     n, m, e = graph.num_rows, graph.num_cols, graph.num_edges
     rows, cols = list(graph.rows), list(graph.cols or ())
-    q, k, v, out = draw(n), draw(m), draw(m), draw(n)
-    accumulated = accumulation_dtype(q.dtype)
+    x, grad, add = (draw(size).flatten(1) for size in (m, n, n))
+    heads = draw(1).shape[1]
 
-    def factor(size: int) -> Tensor:
-        return draw(size).detach().flatten(1)[:, :1].to(accumulated).flatten()
+    def factor(*shape: int) -> Tensor:
+        return torch.rand(shape, dtype=accumulation_dtype(x.dtype), device=x.device)
 
-    lse = factor(n)[:, None].expand(n, q.shape[1])
-    state, stats = (torch.stack([lse] * count, dim=-1) for count in (2, 4))
-    x, grad = k.flatten(1), q.flatten(1)
-    winner = torch.randint(max(e, 1), grad.shape, dtype=torch.int32, device=q.device)
-    weight, row_scale, col_scale = factor(e), factor(n), factor(m)
+    winner = torch.randint(max(e, 1), grad.shape, dtype=torch.int32, device=x.device)
+    weight, row_scale, col_scale = factor(e, heads), factor(n), factor(m)
     if operator == "aggregate_sum":
-        yield rows, x, None, None, None, None
-        yield rows, x, weight, row_scale, None, None
-        yield cols, grad, weight, col_scale, row_scale, winner
+        yield rows, x, None, None, None, None, None, 1.0
+        yield rows, x, weight, row_scale, None, None, add, 0.5
+        yield cols, grad, weight, col_scale, row_scale, winner, None, 1.0
     elif operator == "aggregate_max":
-        yield rows, x, None, None, None
-        yield rows, x, weight, row_scale, col_scale
+        yield rows, x, None, None, None, None, 1.0
+        yield rows, x, weight, row_scale, col_scale, add, 0.5
     elif operator == "aggregate_weight_grad":
-        yield rows, grad, x, None, None, None
-        yield rows, grad, x, row_scale, col_scale, winner
-    if operator == "attend":
-        yield rows, q, k, v, 0.5
-    elif operator == "attend_grad_q":
-        yield rows, q, k, v, out, state, draw(n), lse, 0.5
-    elif operator == "attend_grad_kv":
-        yield cols, q, k, v, stats, draw(n), 0.5
+        yield rows, grad, x, None, None, None, 1
+        yield rows, grad, x, row_scale, col_scale, winner, heads
+
+
+def attend_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
+    """Argument lists of an operator of attend: plain, and with everything there is."""
+    n, m, e = graph.num_rows, graph.num_cols, graph.num_edges
+    q, k, v, out = draw(n), draw(m), draw(m), draw(n)
+    heads, width = q.shape[1:]
+    options = {"dtype": accumulation_dtype(q.dtype), "device": q.device}
+    seed = torch.tensor([7], device=q.device)
+    weight, self_loops = torch.rand(heads, width, **options), n == m
+    edges = e + n * self_loops
+    bias, edge = torch.rand(edges, heads, **options), draw(edges)
+    whole = (weight, bias, edge, seed, 0.2, 0.5, self_loops)
+    for settings in ((None, None, None, None, 0.5, 0.0, False), (None, *whole[1:]), whole):
+        additive = settings[0] is not None
+        values = torch.cat([v, v], dim=-1) if additive else v
+        outs = torch.cat([out, out], dim=-1) if additive else out
+        state, stats = (torch.rand(n, heads, size, **options) for size in (2, 4))
+        lse, rows, cols = state[..., 0], list(graph.rows), list(graph.cols or ())
+        if operator == "attend":
+            yield rows, q, k, values, *settings
+        elif operator == "attend_weights":
+            yield rows, q, k, state, *settings
+        elif operator == "attend_grad_q":
+            yield rows, q, k, values, outs, state, outs, lse, additive, additive, *settings
+        elif operator == "attend_grad_kv":
+            yield cols, q, k, values, stats, outs, *settings
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -81,6 +109,7 @@ def test_opcheck(device: str, operator: str, kind: str) -> None:
         features = torch.randn(size, heads, width).to(device, dtype)
         return features.requires_grad_(layout == "requires grad")
 
+    arguments = attend_arguments if operator.startswith("attend") else aggregate_arguments
     calls = list(arguments(operator, make().to(device), draw))
     assert calls, f"{operator} has no arguments here: add them"
     overload = getattr(torch.ops.neighborgraph, operator).default
@@ -99,7 +128,7 @@ def test_every_operator_of_the_namespace_is_listed() -> None:
         if name.startswith("neighborgraph::")
     }
     assert defined == set(OPERATORS)
-    assert len(OPERATORS) == len(set(OPERATORS)) == 6
+    assert len(OPERATORS) == len(set(OPERATORS)) == 7
 
 
 def test_operators_work_on_meta_tensors() -> None:
@@ -128,6 +157,11 @@ def qkv(graph: Graph) -> list[Tensor]:
     return [torch.randn(size, 2, 4, device=graph.device) for size in sizes]
 
 
+def attend_options(graph: Graph) -> list[Tensor]:
+    e, device = graph.num_edges, graph.device
+    return [*qkv(graph), torch.randn(e, 2, device=device), torch.randn(e, 2, 4, device=device)]
+
+
 def x_and_weight(graph: Graph) -> list[Tensor]:
     return [
         torch.randn(graph.num_cols, 6, device=graph.device),
@@ -137,7 +171,22 @@ def x_and_weight(graph: Graph) -> list[Tensor]:
 
 COMPILED = {
     "attend": (lambda graph, q, k, v: attend(graph, q, k, v), qkv),
-    "attend_with_lse": (lambda graph, q, k, v: attend_with_lse(graph, q, k, v, scale=0.5), qkv),
+    "attend_with_lse": (
+        lambda graph, q, k, v: attend_with_lse(graph, q, k, v, score=Dot(0.5)),
+        qkv,
+    ),
+    "attend with edge inputs": (
+        lambda graph, q, k, v, bias, edge: attend(
+            graph, q, k, v, bias=bias, edge=edge, dropout=0.4, seed=3
+        ),
+        attend_options,
+    ),
+    "attend additive": (
+        lambda graph, q, k, v, bias, edge, weight: attend_with_weights(
+            graph, q, k, v, score=Additive(weight), bias=bias, edge=edge, dropout=0.4, seed=3
+        ),
+        lambda graph: [*attend_options(graph), torch.randn(2, 4, device=graph.device)],
+    ),
     "sum": (lambda graph, x, w: aggregate(graph, x, weight=w), x_and_weight),
     "mean": (lambda graph, x, w: aggregate(graph, x, "mean", weight=w), x_and_weight),
     "max": (lambda graph, x, w: aggregate(graph, x, "max", weight=w), x_and_weight),
@@ -184,7 +233,7 @@ def test_compiles_cold_and_whole(device: str, name: str) -> None:
 def test_a_scale_may_change_between_compiled_calls(device: str) -> None:
     torch._dynamo.reset()
     compiled = torch.compile(
-        lambda graph, q, k, v, scale: attend(graph, q, k, v, scale=scale),
+        lambda graph, q, k, v, scale: attend(graph, q, k, v, score=Dot(scale)),
         fullgraph=True,
         dynamic=True,
         backend="aot_eager",
@@ -192,5 +241,26 @@ def test_a_scale_may_change_between_compiled_calls(device: str) -> None:
     graph = random_graph(0, 6, 6, 20).to(device)
     for scale in (0.5, 0.25, -1.0, 2.0):
         q, k, v = qkv(graph)
-        expected = attend(graph, q, k, v, scale=scale)
+        expected = attend(graph, q, k, v, score=Dot(scale))
         assert torch.equal(compiled(graph, q, k, v, scale), expected)
+
+
+@traces
+def test_self_loops_compile(device: str) -> None:
+    torch._dynamo.reset()
+
+    def function(graph: Graph, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attend(graph, q, k, v, score=Additive(), self_loops=True)
+
+    compiled = torch.compile(function, fullgraph=True, dynamic=True, backend="aot_eager")
+    for seed, (size, edges) in enumerate([(5, 12), (7, 20), (9, 0)]):
+        graph = random_graph(seed, size, size, edges).to(device)
+        leaves = [t.requires_grad_() for t in qkv(graph)]
+        expected, actual = function(graph, *leaves), compiled(graph, *leaves)
+        assert torch.equal(actual, expected)
+        for e, a in zip(
+            torch.autograd.grad(expected.sum(), leaves),
+            torch.autograd.grad(actual.sum(), leaves),
+            strict=True,
+        ):
+            assert torch.equal(a, e)

@@ -5,19 +5,22 @@ import torch
 from torch import Tensor
 
 from neighborgraph.graph import Graph
-from neighborgraph.ops import aggregate, attend_with_lse
+from neighborgraph.ops import Additive, aggregate, attend_with_lse
 from neighborgraph.testing import assert_close, awkward_graphs, from_degrees, random_graph
 
-OPS = ["attend", "sum", "mean", "max", "min"]
+OPS = ["attend", "attend dot", "attend additive", "sum", "mean", "max", "min"]
 
 
 def draw(op: str, graph: Graph, seed: int = 0) -> list[Tensor]:
     """Inputs, and last the gradient of the output."""
     generator = torch.Generator().manual_seed(seed)
-    n, m, inner = graph.num_rows, graph.num_cols, (2, 8)
-    shapes = [(n, *inner), (m, *inner), (m, *inner), (n, *inner)]
-    if op != "attend":
-        shapes = [(m, *inner), (graph.num_edges,), (n, *inner)]
+    n, m, e, inner = graph.num_rows, graph.num_cols, graph.num_edges, (2, 8)
+    shapes = [(m, *inner), (e,)]
+    if op.startswith("attend"):
+        options = {"attend": [], "attend dot": [(e, 2), (e, *inner)]}
+        more = options.get(op, [*options["attend dot"], inner])
+        shapes = [(n, *inner), (m, *inner), (m, *inner), *more]
+    shapes.append((n, *inner))
     return [torch.randn(shape, generator=generator).to(graph.device) for shape in shapes]
 
 
@@ -27,6 +30,13 @@ def both_passes(op: str, graph: Graph, tensors: list[Tensor]) -> list[Tensor]:
     leaves = [t.requires_grad_() for t in inputs]
     if op == "attend":
         outs = attend_with_lse(graph, *leaves)
+    elif op == "attend dot":
+        q, k, v, bias, edge = leaves
+        outs = attend_with_lse(graph, q, k, v, bias=bias, edge=edge, dropout=0.4, seed=7)
+    elif op == "attend additive":
+        q, k, v, bias, edge, weight = leaves
+        score = Additive(weight)
+        outs = attend_with_lse(graph, q, k, v, score=score, bias=bias, edge=edge)
     else:
         outs = (aggregate(graph, leaves[0], op, weight=leaves[1]),)
     return [*(out.detach() for out in outs), *torch.autograd.grad(outs[0], leaves, grad)]

@@ -1,10 +1,15 @@
 """aggregate on the CPU: numba loops over rows, features accumulated in float32 or float64.
 
-16-bit features are widened once per call, node by node, never edge by edge. An absent factor is an
-array of size zero. A sum clears its output row by row, just before it adds to it: the row is then
-in the cache, and the threads share the cost of fresh pages.
+16-bit features are widened once per call, node by node, never edge by edge. The loops see features
+as [nodes, H, D] and an absent factor as an array of size zero. Weights [e] say by their number of
+axes that there is one head, and winners of one axis that there are none: numba compiles the other
+branch away, where a test at each edge would cost a tenth of the time. A sum clears its output row
+by row, just before it adds to it: the row is then in the cache, and the threads share the cost of
+fresh pages.
 """
 
+import numba
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,26 +18,27 @@ from neighborgraph.ops.arrays import factors, wide
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
 
 
-def aggregate_sum(csr, x, weight, row_scale, col_scale, winner) -> Tensor:
-    """out_i = r_i Σ_e w_e c_j x_j over the features that edge e won, or all without winner."""
-    rows = as_rows(csr)
+def aggregate_sum(csr, x, weight, row_scale, col_scale, winner, add, add_scale) -> Tensor:
+    """out_i = r_i Σ_e w_e c_j x_j + s a_i over the features edge e won, or all without winner."""
+    rows, heads = as_rows(csr), heads_of(weight)
     out = x.new_empty(rows.num_rows, x.shape[1], dtype=accumulation_dtype(x.dtype))
     run_rows(
-        sum_rows if winner is None else sum_won_rows,
+        sum_rows,
         rows.ptr.numpy(),
         rows.idx.numpy(),
         rows.edge_id.numpy(),
-        wide(x),
-        *factors(x, weight, row_scale, col_scale),
-        *(() if winner is None else (winner.numpy(),)),
-        out.numpy(),
+        by_head(wide(x), heads),
+        *message_factors(x, weight, col_scale),
+        winners(winner, heads),
+        *epilogue(x, row_scale, add, add_scale, heads),
+        by_head(out.numpy(), heads),
     )
     return out.to(x.dtype)
 
 
-def aggregate_max(csr, x, weight, row_scale, col_scale) -> tuple[Tensor, Tensor]:
-    """out_i = r_i max_e w_e c_j x_j and the edge ids that won."""
-    rows = as_rows(csr)
+def aggregate_max(csr, x, weight, row_scale, col_scale, add, add_scale) -> tuple[Tensor, Tensor]:
+    """out_i = r_i max_e w_e c_j x_j + s a_i and the edge ids that won."""
+    rows, heads = as_rows(csr), heads_of(weight)
     out = x.new_zeros(rows.num_rows, x.shape[1], dtype=accumulation_dtype(x.dtype))
     winner = torch.full(out.shape, -1, dtype=torch.int32)
     run_rows(
@@ -40,119 +46,179 @@ def aggregate_max(csr, x, weight, row_scale, col_scale) -> tuple[Tensor, Tensor]
         rows.ptr.numpy(),
         rows.idx.numpy(),
         rows.edge_id.numpy(),
-        wide(x),
-        *factors(x, weight, row_scale, col_scale),
-        out.numpy(),
-        winner.numpy(),
+        by_head(wide(x), heads),
+        *message_factors(x, weight, col_scale),
+        *epilogue(x, row_scale, add, add_scale, heads),
+        by_head(out.numpy(), heads),
+        by_head(winner.numpy(), heads),
     )
     return out.to(x.dtype), winner
 
 
-def aggregate_weight_grad(csr, grad, x, row_scale, col_scale, winner) -> Tensor:
-    """dw_e = r_i c_j <g_i, x_j> over the features that edge e won, or all without winner."""
+def aggregate_weight_grad(csr, grad, x, row_scale, col_scale, winner, heads) -> Tensor:
+    """dw_eh = r_i c_j <g_ih, x_jh> over the features that edge e won, or all without winner."""
     rows = as_rows(csr)
-    out = x.new_zeros(rows.idx.shape[0], dtype=accumulation_dtype(x.dtype))
-    _, row_scale, col_scale = factors(x, None, row_scale, col_scale)
-    if winner is None:
-        winner = torch.empty(0, 0, dtype=torch.int32)
+    out = x.new_zeros(rows.idx.shape[0], heads, dtype=accumulation_dtype(x.dtype))
     run_rows(
         weight_grad_rows,
         rows.ptr.numpy(),
         rows.idx.numpy(),
         rows.edge_id.numpy(),
-        wide(grad),
-        wide(x),
-        row_scale,
-        col_scale,
-        winner.numpy(),
-        out.numpy(),
+        by_head(wide(grad), heads),
+        by_head(wide(x), heads),
+        *factors(x, row_scale, col_scale),
+        winners(winner, heads),
+        (out.view(-1) if heads == 1 else out).numpy(),
     )
     return out
 
 
-@numba_kernel
-def sum_rows(begin, end, ptr, idx, edge_id, x, weight, row_scale, col_scale, out):
-    """Every edge of a row adds its scaled feature row."""
-    width = x.shape[1]
-    for i in range(begin, end):
-        out[i] = 0
-        for t in range(ptr[i], ptr[i + 1]):
-            j = idx[t]
-            factor = x.dtype.type(1)
-            if weight.size > 0:
-                factor *= weight[edge_id[t]]
-            if col_scale.size > 0:
-                factor *= col_scale[j]
+def heads_of(weight: Tensor | None) -> int:
+    """H of weights [e, H]."""
+    return 1 if weight is None else weight.shape[1]
+
+
+def by_head(features: np.ndarray, heads: int) -> np.ndarray:
+    """[nodes, F] as [nodes, H, D]."""
+    return features.reshape(len(features), heads, features.shape[1] // max(heads, 1))
+
+
+def winners(winner: Tensor | None, heads: int) -> np.ndarray:
+    """Edge ids that won, [nodes, H, D], or one axis when all features take part."""
+    return np.empty(0, np.int32) if winner is None else by_head(winner.contiguous().numpy(), heads)
+
+
+def message_factors(x: Tensor, weight: Tensor | None, col_scale: Tensor | None) -> list[np.ndarray]:
+    """Weights, [e] for one head and [e, H] for more, and column scales."""
+    if weight is not None and weight.shape[1] == 1:
+        weight = weight.squeeze(1)
+    return factors(x, weight, col_scale)
+
+
+def epilogue(
+    x: Tensor, row_scale: Tensor | None, add: Tensor | None, add_scale: float, heads: int
+) -> tuple[np.ndarray, np.ndarray, np.floating]:
+    """Row scales, rows to add, and their scale, as the loops take them."""
+    (scale,) = factors(x, row_scale)
+    added = wide(x.new_empty(0, 0) if add is None else add)
+    return scale, by_head(added, heads), added.dtype.type(add_scale)
+
+
+@numba.njit(inline="always")
+def finish_row(i, empty, heads, row_scale, add, add_scale, out):
+    """Scale row i and add to it. An empty row keeps its zeros, whatever its scale."""
+    width = out.shape[2]
+    if row_scale.size > 0 and not empty:
+        for h in range(heads):
             for f in range(width):
-                out[i, f] += factor * x[j, f]
-        if row_scale.size > 0:
+                out[i, h, f] *= row_scale[i]
+    if add.size > 0:
+        for h in range(heads):
             for f in range(width):
-                out[i, f] *= row_scale[i]
+                out[i, h, f] += add_scale * add[i, h, f]
 
 
 @numba_kernel
-def sum_won_rows(begin, end, ptr, idx, edge_id, x, weight, row_scale, col_scale, winner, out):
-    """Like sum_rows, but a feature counts only where its edge is the recorded winner."""
-    width = x.shape[1]
+def sum_rows(
+    begin,
+    end,
+    ptr,
+    idx,
+    edge_id,
+    x,
+    weight,
+    col_scale,
+    winner,
+    row_scale,
+    add,
+    add_scale,
+    out,
+):
+    """Every edge of a row adds its scaled features, those it won where there is a winner."""
+    width = x.shape[2]
+    heads = 1 if weight.ndim == 1 else x.shape[1]
     for i in range(begin, end):
-        out[i] = 0
+        for h in range(heads):
+            for f in range(width):
+                out[i, h, f] = 0
         for t in range(ptr[i], ptr[i + 1]):
             j = idx[t]
-            edge = edge_id[t]
-            factor = x.dtype.type(1)
-            if weight.size > 0:
-                factor *= weight[edge]
-            if col_scale.size > 0:
-                factor *= col_scale[j]
-            for f in range(width):
-                if winner[j, f] == edge:
-                    out[i, f] += factor * x[j, f]
-        if row_scale.size > 0:
-            for f in range(width):
-                out[i, f] *= row_scale[i]
+            for h in range(heads):
+                factor = x.dtype.type(1)
+                if weight.size > 0:
+                    factor *= weight[edge_id[t]] if weight.ndim == 1 else weight[edge_id[t], h]
+                if col_scale.size > 0:
+                    factor *= col_scale[j]
+                if winner.ndim == 3:
+                    for f in range(width):
+                        if winner[j, h, f] == edge_id[t]:
+                            out[i, h, f] += factor * x[j, h, f]
+                else:
+                    for f in range(width):
+                        out[i, h, f] += factor * x[j, h, f]
+        finish_row(i, ptr[i] == ptr[i + 1], heads, row_scale, add, add_scale, out)
 
 
 @numba_kernel
-def max_rows(begin, end, ptr, idx, edge_id, x, weight, row_scale, col_scale, out, winner):
-    """The first of the largest scaled feature rows; NaN counts as larger than everything."""
-    width = x.shape[1]
+def max_rows(
+    begin,
+    end,
+    ptr,
+    idx,
+    edge_id,
+    x,
+    weight,
+    col_scale,
+    row_scale,
+    add,
+    add_scale,
+    out,
+    winner,
+):
+    """The first of the largest scaled features; NaN counts as larger than everything."""
+    width = x.shape[2]
+    heads = 1 if weight.ndim == 1 else x.shape[1]
     for i in range(begin, end):
         for t in range(ptr[i], ptr[i + 1]):
             j = idx[t]
-            factor = x.dtype.type(1)
-            if weight.size > 0:
-                factor *= weight[edge_id[t]]
-            if col_scale.size > 0:
-                factor *= col_scale[j]
-            for f in range(width):
-                message = factor * x[j, f]
-                best = out[i, f]
-                if t == ptr[i] or message > best or (message != message and best == best):
-                    out[i, f] = message
-                    winner[i, f] = edge_id[t]
-        if row_scale.size > 0 and ptr[i + 1] > ptr[i]:
-            for f in range(width):
-                out[i, f] *= row_scale[i]
+            for h in range(heads):
+                factor = x.dtype.type(1)
+                if weight.size > 0:
+                    factor *= weight[edge_id[t]] if weight.ndim == 1 else weight[edge_id[t], h]
+                if col_scale.size > 0:
+                    factor *= col_scale[j]
+                for f in range(width):
+                    message = factor * x[j, h, f]
+                    best = out[i, h, f]
+                    if t == ptr[i] or message > best or (message != message and best == best):
+                        out[i, h, f] = message
+                        winner[i, h, f] = edge_id[t]
+        finish_row(i, ptr[i] == ptr[i + 1], heads, row_scale, add, add_scale, out)
 
 
 @numba_kernel
 def weight_grad_rows(begin, end, ptr, idx, edge_id, grad, x, row_scale, col_scale, winner, out):
-    """One inner product per edge."""
-    width = x.shape[1]
+    """One inner product an edge and head."""
+    width = x.shape[2]
+    heads = 1 if out.ndim == 1 else x.shape[1]
     for i in range(begin, end):
         for t in range(ptr[i], ptr[i + 1]):
             j = idx[t]
             edge = edge_id[t]
-            total = x.dtype.type(0)
-            if winner.size > 0:
-                for f in range(width):
-                    if winner[i, f] == edge:
-                        total += grad[i, f] * x[j, f]
-            else:
-                for f in range(width):
-                    total += grad[i, f] * x[j, f]
-            if row_scale.size > 0:
-                total *= row_scale[i]
-            if col_scale.size > 0:
-                total *= col_scale[j]
-            out[edge] = total
+            for h in range(heads):
+                total = x.dtype.type(0)
+                if winner.ndim == 3:
+                    for f in range(width):
+                        if winner[i, h, f] == edge:
+                            total += grad[i, h, f] * x[j, h, f]
+                else:
+                    for f in range(width):
+                        total += grad[i, h, f] * x[j, h, f]
+                if row_scale.size > 0:
+                    total *= row_scale[i]
+                if col_scale.size > 0:
+                    total *= col_scale[j]
+                if out.ndim == 1:
+                    out[edge] = total
+                else:
+                    out[edge, h] = total

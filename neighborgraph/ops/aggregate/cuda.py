@@ -1,72 +1,99 @@
 """aggregate on the GPU: which kernel instance runs, its workspace and its launches."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from neighborgraph.jit import Instance
 from neighborgraph.ops.items import combine, combine_instance, launch, workspace
-from neighborgraph.ops.lanes import CUDA_NAMES, aligned, channel_lanes_for, channel_plans
+from neighborgraph.ops.lanes import (
+    CUDA_NAMES,
+    MAX_CHANNEL_VECTORS,
+    WARP,
+    Lanes,
+    aligned,
+    channel_lanes_for,
+    channel_plans,
+    power_of_two_above,
+    vector_for,
+)
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
 
 SUM_IN_FLIGHT = 8
 """Vectors a lane loads before it adds them, which covers the latency of memory."""
 
 
-def aggregate_sum(csr, x, weight, row_scale, col_scale, winner) -> Tensor:
-    """out_i = r_i Σ_e w_e c_j x_j over the features that edge e won, or all without winner."""
-    rows, x = as_rows(csr), aligned(x)
+def aggregate_sum(csr, x, weight, row_scale, col_scale, winner, add, add_scale) -> Tensor:
+    """out_i = r_i Σ_e w_e c_j x_j + s a_i over the features edge e won, or all without winner."""
+    rows, x, add = as_rows(csr), aligned(x), None if add is None else aligned(add)
     weight, row_scale, col_scale, winner = contiguous(weight, row_scale, col_scale, winner)
-    width = x.shape[1]
-    out = x.new_empty(rows.num_rows, width)
-    if width == 0:
+    out = x.new_empty(rows.num_rows, x.shape[1])
+    if x.shape[1] == 0:
         return out
     partial = workspace(rows, out)
-    lanes = channel_lanes_for(x.dtype, width, SUM_IN_FLIGHT)
-    parts = -(-width // lanes.channels)
+    lanes, parts, heads, width = plan(x, weight, SUM_IN_FLIGHT)
     kernel = f"aggregate_sum<{lanes.template(x.dtype)}, {which_features(winner)}>"
-    inputs = rows.edge_id, x, weight, row_scale, col_scale, winner
-    sizes = rows.item_row.shape[0], parts, width
+    inputs = rows.edge_id, x, weight, row_scale, col_scale, winner, add
+    sizes = rows.item_row.shape[0], parts, heads, width, add_scale
     launch(Instance("aggregate.cu", kernel), rows, parts, *inputs, out, partial, *sizes)
-    combine("combine_sum", rows, out, (partial, row_scale, out), (width,))
+    tensors = partial, row_scale, add, out
+    combine("combine_sum", rows, out, tensors, (x.shape[1], add_scale))
     return out
 
 
-def aggregate_max(csr, x, weight, row_scale, col_scale) -> tuple[Tensor, Tensor]:
-    """out_i = r_i max_e w_e c_j x_j and the edge ids that won."""
-    rows, x = as_rows(csr), aligned(x)
+def aggregate_max(csr, x, weight, row_scale, col_scale, add, add_scale) -> tuple[Tensor, Tensor]:
+    """out_i = r_i max_e w_e c_j x_j + s a_i and the edge ids that won."""
+    rows, x, add = as_rows(csr), aligned(x), None if add is None else aligned(add)
     weight, row_scale, col_scale = contiguous(weight, row_scale, col_scale)
-    width = x.shape[1]
-    out = x.new_empty(rows.num_rows, width)
+    out = x.new_empty(rows.num_rows, x.shape[1])
     winner = torch.empty_like(out, dtype=torch.int32)
-    if width == 0:
+    if x.shape[1] == 0:
         return out, winner
     partial, partial_winner = workspace(rows, out), workspace(rows, winner)
-    lanes = channel_lanes_for(x.dtype, width, 1)
-    parts = -(-width // lanes.channels)
+    lanes, parts, heads, width = plan(x, weight, 1)
     kernel = Instance("aggregate.cu", f"aggregate_max<{lanes.template(x.dtype)}>")
-    inputs = rows.edge_id, x, weight, row_scale, col_scale
-    sizes = rows.item_row.shape[0], parts, width
+    inputs = rows.edge_id, x, weight, row_scale, col_scale, add
+    sizes = rows.item_row.shape[0], parts, heads, width, add_scale
     launch(kernel, rows, parts, *inputs, out, winner, partial, partial_winner, *sizes)
-    tensors = partial, partial_winner, row_scale, out, winner
-    combine("combine_max", rows, out, tensors, (width,))
+    tensors = partial, partial_winner, row_scale, add, out, winner
+    combine("combine_max", rows, out, tensors, (x.shape[1], add_scale))
     return out, winner
 
 
-def aggregate_weight_grad(csr, grad, x, row_scale, col_scale, winner) -> Tensor:
-    """dw_e = r_i c_j <g_i, x_j> over the features that edge e won, or all without winner."""
+def aggregate_weight_grad(csr, grad, x, row_scale, col_scale, winner, heads) -> Tensor:
+    """dw_eh = r_i c_j <g_ih, x_jh> over the features that edge e won, or all without winner."""
     rows, grad, x = as_rows(csr), aligned(grad), aligned(x)
     row_scale, col_scale, winner = contiguous(row_scale, col_scale, winner)
-    width = x.shape[1]
-    out = x.new_empty(rows.idx.shape[0], dtype=accumulation_dtype(x.dtype))
-    if width == 0:
+    out = x.new_empty(rows.idx.shape[0], heads, dtype=accumulation_dtype(x.dtype))
+    if x.shape[1] == 0:
         return out.zero_()
+    width = x.shape[1] // heads
     lanes = channel_lanes_for(x.dtype, width, 1)
+    heads_per_warp = min(power_of_two_above(heads), WARP // lanes.lanes)
+    parts = -(-heads // heads_per_warp)
     kernel = f"aggregate_weight_grad<{lanes.template(x.dtype)}, {which_features(winner)}>"
     inputs = rows.edge_id, grad, x, row_scale, col_scale, winner
-    launch(Instance("aggregate.cu", kernel), rows, 1, *inputs, out, rows.item_row.shape[0], width)
+    sizes = rows.item_row.shape[0], parts, heads_per_warp, heads, width
+    launch(Instance("aggregate.cu", kernel), rows, parts, *inputs, out, *sizes)
     return out
+
+
+def plan(x: Tensor, weight: Tensor | None, in_flight: int) -> tuple[Lanes, int, int, int]:
+    """Lanes and parts for x [m, H · D] beside weight [e, H], no vector across two heads; H; D."""
+    heads = 1 if weight is None else weight.shape[1]
+    width = x.shape[1] // heads
+    lanes = channel_lanes_for(x.dtype, x.shape[1], in_flight)
+    vector = vector_for(x.dtype, width)
+    if vector < lanes.vector:
+        count = x.shape[1] // vector
+        across = min(WARP, power_of_two_above(count))
+        vectors = min(MAX_CHANNEL_VECTORS, in_flight, power_of_two_above(-(-count // across)))
+        lanes = replace(
+            lanes, vector=vector, lanes=across, vectors=vectors, unroll=in_flight // vectors
+        )
+    return lanes, -(-x.shape[1] // lanes.channels), heads, width
 
 
 def which_features(winner: Tensor | None) -> str:

@@ -1,36 +1,30 @@
-r"""aggregate: every row reduces its neighbours' features.
+"""aggregate: every row reduces its neighbours' features."""
 
-The backward pass, for the gradient g [n, F] of :math:`o_i = r_i \sum_{e=(j \to i)} w_e c_j x_j`:
-
-.. math::
-
-    \partial x_j = c_j \sum_{e=(j \to i)} w_e r_i g_i, \qquad
-    \partial w_e = r_i c_j \langle g_i, x_j \rangle
-
-The first is the same sum over the transpose with the two scalings exchanged, so every column has
-one owner and nothing is added atomically. max keeps the id of the edge that won each feature, and
-only that edge takes part in both formulas. mean is a sum with r_i / degree_i, and min is a max with
--r and -c.
-"""
+import math
 
 import torch
 from torch import Tensor
 
-from neighborgraph.checks import expect_same_device, expect_shape, nearest
-from neighborgraph.errors import InputError
+from neighborgraph.checks import (
+    expect_dtype,
+    expect_same_device,
+    expect_shape,
+    expect_tensor,
+    nearest,
+)
+from neighborgraph.errors import DtypeError, InputError
 from neighborgraph.graph import Graph
+from neighborgraph.ops.aggregate.function import Max, Sum
+from neighborgraph.ops.aggregate.softmax import softmax_of_channels
 from neighborgraph.ops.registration import (
     accumulation_dtype,
     as_factor,
-    differentiable_once,
     expect_differentiable,
     expect_features,
     expect_graph,
-    register,
-    rows_and_cols,
 )
 
-REDUCTIONS = ("sum", "mean", "max", "min")
+REDUCTIONS = ("sum", "mean", "max", "min", "softmax")
 
 
 def aggregate(
@@ -41,36 +35,55 @@ def aggregate(
     weight: Tensor | None = None,
     row_scale: Tensor | None = None,
     col_scale: Tensor | None = None,
+    add: Tensor | None = None,
+    add_scale: float = 1.0,
+    temperature: float | Tensor = 1.0,
 ) -> Tensor:
     r"""Reduce the features of every row's neighbours.
 
     .. math::
 
-        o_i = r_i \, \mathrm{reduce}_{e=(j \to i)} \; w_e \, c_j \, x_j
+        o_i = r_i \, \mathrm{reduce}_{e=(j \to i)} \; w_e \, c_j \, x_j + s \, a_i
 
-    Sums are kept in float32 (float64 for float64 input) and rounded once; the result is the same
-    bit for bit on every call. A row without neighbours is zero. mean divides by the number of
-    edges. In max and min NaN wins and a tie goes to the lowest edge id, which alone gets the
-    gradient.
+    Sums are kept in float32 (float64 for float64 input) and rounded once, after a was added; the
+    result is the same bit for bit on every call. Without neighbours the reduction is zero. mean
+    divides by the number of edges. In max and min NaN wins and a tie goes to the lowest edge id,
+    which alone gets the gradient. softmax is a mean with weights of its own for every channel:
+
+    .. math::
+
+        o_i = \sum_{e=(j \to i)} \operatorname{softmax}_{e=(j \to i)} (t \, x_j) \, x_j
+
+    It is `attend` with a head for each channel, keeps what attend promises and takes no w, r, c
+    or a.
 
     Args:
         graph: n receivers, m sources, e edges.
         x: [m, ...] source features in float64, float32, float16 or bfloat16.
-        reduce: "sum", "mean", "max" or "min".
-        weight: Optional [e] edge weights in the caller's edge order.
+        reduce: "sum", "mean", "max", "min" or "softmax".
+        weight: Optional edge weights w in the caller's edge order: [e], or [e, H] for one an edge
+            and head of features [m, H, ...].
         row_scale: Optional [n] factors r, such as degree^-1/2; constants, no gradient.
         col_scale: Optional [m] factors c; constants, no gradient.
+        add: Optional [n, ...] rows a in the dtype of ``x``, read once, as the result is written.
+        add_scale: Factor s of ``add``.
+        temperature: t of softmax: a float, or a tensor that broadcasts to ``x.shape[1:]`` and may
+            require grad. 0 gives the mean, large values approach the maximum.
 
     Factors have the dtype of ``x``, or float32 beside 16-bit features.
 
     Returns:
-        [n, ...] in the dtype of ``x``; differentiable in ``x`` and ``weight``.
+        [n, ...] in the dtype of ``x``; differentiable in ``x``, ``weight``, ``add`` and
+        ``temperature``.
 
     Raises:
-        InputError: A shape is wrong, ``reduce`` is unknown, a scale requires grad, or a gradient
-            is needed but the graph has no transpose.
+        InputError: A shape is wrong, ``reduce`` is unknown, a scale requires grad, a number is not
+            finite, softmax is given what it does not take or another reduction a temperature, or a
+            gradient is needed but the graph has no transpose.
         DtypeError: A dtype is not supported.
         DeviceError: Graph and tensors are on different devices.
+
+    softmax: "DeeperGCN: All You Need to Train Deeper GCNs", https://arxiv.org/abs/2006.07739.
     """
     expect_graph(graph)
     expect_features("x", x)
@@ -79,35 +92,101 @@ def aggregate(
             f"reduce={reduce!r} must be one of {', '.join(REDUCTIONS)}{nearest(reduce, REDUCTIONS)}"
         )
     expect_shape("x", x, (graph.num_cols, *x.shape[1:]), "one row per source")
-    weight = as_factor("weight", weight, graph.num_edges, x.dtype)
-    row_scale = as_factor("row_scale", row_scale, graph.num_rows, x.dtype)
-    col_scale = as_factor("col_scale", col_scale, graph.num_cols, x.dtype)
-    expect_same_device(
-        graph=graph.rows.ptr, x=x, weight=weight, row_scale=row_scale, col_scale=col_scale
-    )
-    expect_constant("row_scale", row_scale)
-    expect_constant("col_scale", col_scale)
     expect_differentiable(graph, x)
-
     features = x.reshape(graph.num_cols, x.shape[1:].numel())
+    if reduce == "softmax":
+        expect_same_device(graph=graph.rows.ptr, x=x)
+        expect_absent(reduce, weight=weight, row_scale=row_scale, col_scale=col_scale, add=add)
+        out = softmax_of_channels(graph, features, as_temperature(temperature, x))
+        return out.view(graph.num_rows, *x.shape[1:])
+
+    if isinstance(temperature, Tensor) or temperature != 1:
+        raise InputError(f"temperature is for reduce='softmax', got it with reduce={reduce!r}")
+    weight = as_weight(weight, graph, x)
+    row_scale = as_scale("row_scale", row_scale, graph.num_rows, x.dtype)
+    col_scale = as_scale("col_scale", col_scale, graph.num_cols, x.dtype)
+    add, add_scale = as_addend(add, graph, x), as_number("add_scale", add_scale)
+    expect_same_device(
+        graph=graph.rows.ptr, x=x, weight=weight, row_scale=row_scale, col_scale=col_scale, add=add
+    )
     if reduce == "mean":
-        row_scale = over_degree(graph, row_scale, features.dtype)
+        row_scale = over_degree(graph, row_scale, x.dtype)
     elif reduce == "min":
         row_scale = negative(row_scale, graph.num_rows, features)
         col_scale = negative(col_scale, graph.num_cols, features)
     function = Sum if reduce in ("sum", "mean") else Max
-    cols = graph.cols or ()
-    out = function.apply(features, weight, row_scale, col_scale, *graph.rows, *cols)
+    csr = *graph.rows, *(graph.cols or ())
+    out = function.apply(features, weight, add, row_scale, col_scale, add_scale, *csr)
     return out.view(graph.num_rows, *x.shape[1:])
 
 
-def expect_constant(name: str, scale: Tensor | None) -> None:
-    """Refuse a scaling that wants a gradient."""
+def expect_absent(reduce: str, **tensors: Tensor | None) -> None:
+    """Refuse what a reduction does not take."""
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            raise InputError(
+                f"reduce={reduce!r} takes no {name}; apply it to x or to the result instead"
+            )
+
+
+def as_weight(weight: Tensor | None, graph: Graph, x: Tensor) -> Tensor | None:
+    """Edge weights [e, H] in the accumulation dtype; H is 1 where an edge has one weight."""
+    if weight is None:
+        return None
+    expect_tensor("weight", weight)
+    if weight.dim() == 2 and x.dim() > 1:
+        return as_factor("weight", weight, (graph.num_edges, x.shape[1]), x.dtype)
+    # One weight an edge is that of the only head; it is checked first, so that errors name [e].
+    expect_shape("weight", weight, (graph.num_edges,))
+    return as_factor("weight", weight[:, None], (graph.num_edges, 1), x.dtype)
+
+
+def as_scale(name: str, scale: Tensor | None, size: int, dtype: torch.dtype) -> Tensor | None:
+    """A scaling [size] in the accumulation dtype; refuses one that wants a gradient."""
+    scale = as_factor(name, scale, (size,), dtype)
     if scale is not None and scale.requires_grad:
         raise InputError(
             f"{name} requires grad, but scalings are constants; multiply x or the result with it "
             "instead, or pass it detached"
         )
+    return scale
+
+
+def as_addend(add: Tensor | None, graph: Graph, x: Tensor) -> Tensor | None:
+    """Rows to add, [n, F]."""
+    if add is None:
+        return None
+    expect_tensor("add", add)
+    expect_dtype("add", add, (x.dtype,))
+    expect_shape("add", add, (graph.num_rows, *x.shape[1:]), "one row per receiver, like x")
+    return add.reshape(graph.num_rows, x.shape[1:].numel())
+
+
+def as_number(name: str, number: float) -> float:
+    """A finite float; a tensor, whose gradient would be lost, is refused."""
+    if isinstance(number, Tensor):
+        raise DtypeError(f"{name} must be a float, got a tensor; multiply with it beforehand")
+    # Not math.isfinite, which torch.compile cannot trace for a symbolic number.
+    if not abs(number) < math.inf:
+        raise InputError(f"{name}={number} must be finite")
+    return float(number)
+
+
+def as_temperature(temperature: float | Tensor, x: Tensor) -> float | Tensor:
+    """A finite float, or one tensor element for each channel, [F] in the dtype of ``x``."""
+    if isinstance(temperature, int | float):
+        return as_number("temperature", temperature)
+    expect_tensor("temperature", temperature)
+    channels = x.shape[1:]
+    expect_dtype("temperature", temperature, {x.dtype, accumulation_dtype(x.dtype)})
+    expect_same_device(x=x, temperature=temperature)
+    sizes = zip(reversed(temperature.shape), reversed(channels), strict=False)
+    if temperature.dim() > len(channels) or any(t not in (1, c) for t, c in sizes):
+        raise InputError(
+            f"temperature must broadcast to {list(channels)}, the channels of x, "
+            f"got {list(temperature.shape)}"
+        )
+    return temperature.to(x.dtype).expand(channels).reshape(channels.numel())
 
 
 def over_degree(graph: Graph, row_scale: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -121,91 +200,3 @@ def negative(scale: Tensor | None, size: int, features: Tensor) -> Tensor:
     if scale is None:
         return features.new_full((size,), -1.0, dtype=accumulation_dtype(features.dtype))
     return -scale
-
-
-def fake_sum(rows, x, weight, row_scale, col_scale, winner):
-    """Shapes of aggregate_sum."""
-    return x.new_empty(rows[0].shape[0] - 1, x.shape[1])
-
-
-def fake_max(rows, x, weight, row_scale, col_scale):
-    """Shapes of aggregate_max."""
-    out = x.new_empty(rows[0].shape[0] - 1, x.shape[1])
-    return out, torch.empty_like(out, dtype=torch.int32)
-
-
-def fake_weight_grad(rows, grad, x, row_scale, col_scale, winner):
-    """Shapes of aggregate_weight_grad."""
-    return x.new_empty(rows[1].shape[0], dtype=accumulation_dtype(x.dtype))
-
-
-# x [m, F] -> out [n, F]. winner [m, F] int32 lets only the feature's own edge id through.
-aggregate_sum = register(
-    "aggregate_sum(Tensor[] rows, Tensor x, Tensor? weight, Tensor? row_scale, Tensor? col_scale, "
-    "Tensor? winner) -> Tensor",
-    module=__name__,
-    fake=fake_sum,
-)
-# x [m, F] -> out [n, F], winner [n, F] int32: the id of the edge that won, -1 in an empty row.
-aggregate_max = register(
-    "aggregate_max(Tensor[] rows, Tensor x, Tensor? weight, Tensor? row_scale, Tensor? col_scale) "
-    "-> (Tensor, Tensor)",
-    module=__name__,
-    fake=fake_max,
-)
-# grad [n, F], x [m, F] -> [e] in the caller's edge order; winner [n, F] as above.
-aggregate_weight_grad = register(
-    "aggregate_weight_grad(Tensor[] rows, Tensor grad, Tensor x, Tensor? row_scale, "
-    "Tensor? col_scale, Tensor? winner) -> Tensor",
-    module=__name__,
-    fake=fake_weight_grad,
-)
-
-
-class Sum(torch.autograd.Function):
-    """aggregate_sum with its gradients."""
-
-    @staticmethod
-    def forward(ctx, x, weight, row_scale, col_scale, *csr):
-        """Out [n, F]."""
-        rows, _ = rows_and_cols(csr)
-        kept = x if weight is not None and weight.requires_grad else None
-        ctx.save_for_backward(kept, weight, row_scale, col_scale, None, *csr)
-        return aggregate_sum(rows, x, weight, row_scale, col_scale, None)
-
-    @staticmethod
-    @differentiable_once("aggregate")
-    def backward(ctx, grad):
-        """Gradients of x and weight."""
-        return gradients(ctx, grad)
-
-
-class Max(torch.autograd.Function):
-    """aggregate_max with its gradients."""
-
-    @staticmethod
-    def forward(ctx, x, weight, row_scale, col_scale, *csr):
-        """Out [n, F]."""
-        rows, _ = rows_and_cols(csr)
-        out, winner = aggregate_max(rows, x, weight, row_scale, col_scale)
-        kept = x if weight is not None and weight.requires_grad else None
-        ctx.save_for_backward(kept, weight, row_scale, col_scale, winner, *csr)
-        return out
-
-    @staticmethod
-    @differentiable_once("aggregate")
-    def backward(ctx, grad):
-        """Gradients of x and weight."""
-        return gradients(ctx, grad)
-
-
-def gradients(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-    """The two formulas at the head of this file, each only when it is wanted."""
-    x, weight, row_scale, col_scale, winner, *csr = ctx.saved_tensors
-    rows, cols = rows_and_cols(csr)
-    grad_x = grad_weight = None
-    if ctx.needs_input_grad[0]:
-        grad_x = aggregate_sum(cols, grad, weight, col_scale, row_scale, winner)
-    if ctx.needs_input_grad[1]:
-        grad_weight = aggregate_weight_grad(rows, grad, x, row_scale, col_scale, winner)
-    return grad_x, grad_weight, None, None, *(None for _ in csr)

@@ -1,81 +1,188 @@
 """attend on the GPU: which kernel instance runs, its workspace and its launches."""
 
 from collections.abc import Iterator
+from functools import cache
+from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from neighborgraph.graph import Csr
 from neighborgraph.jit import Instance
+from neighborgraph.ops.attend.function import contiguous_like, edge_count, grad_q_outputs
 from neighborgraph.ops.items import combine, combine_instance, launch, workspace
-from neighborgraph.ops.lanes import CUDA_NAMES, Lanes, aligned, head_plans, lanes_for
+from neighborgraph.ops.lanes import (
+    CUDA_NAMES,
+    Lanes,
+    aligned,
+    head_lanes_for,
+    head_plans,
+    lanes_for,
+)
+from neighborgraph.ops.philox import kept_factor, threshold
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
 
 
-def attend(csr, q, k, v, scale) -> tuple[Tensor, Tensor, Tensor]:
-    """Output [n, H, D], natural log-sum-exp [n, H] and state [n, H, 2], in base 2."""
-    rows = as_rows(csr)
+class Settings(NamedTuple):
+    """What all four kernels take beside their tensors: see ``function.py``."""
+
+    weight: Tensor | None
+    bias: Tensor | None
+    edge: Tensor | None
+    seed: Tensor | None
+    factor: float
+    dropout: float
+    self_loops: bool
+
+    @staticmethod
+    def of(weight, bias, edge, seed, factor, dropout, self_loops) -> "Settings":
+        """The same with tensors as kernels can read them."""
+        weight = None if weight is None else weight.contiguous()
+        bias = None if bias is None else bias.contiguous()
+        edge = None if edge is None else aligned(edge)
+        return Settings(weight, bias, edge, seed, factor, dropout, self_loops)
+
+    @property
+    def present(self) -> tuple[bool, ...]:
+        """Whether the score is additive; whether there are self-loops, bias, vectors, dropout."""
+        tensors = self.bias, self.edge, self.seed
+        return self.weight is not None, self.self_loops, *(t is not None for t in tensors)
+
+    @property
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """In the order of the kernels' parameters."""
+        return self[:4]
+
+    @property
+    def numbers(self) -> tuple[float, int, float]:
+        """In the order of the kernels' parameters: factor, threshold, kept."""
+        return self.factor, threshold(self.dropout), kept_factor(self.dropout)
+
+
+def attend(csr, q, k, v, *settings) -> tuple[Tensor, Tensor, Tensor]:
+    """Output [n, H, V], natural log-sum-exp [n, H] and state [n, H, 2], in base 2."""
+    rows, settings = as_rows(csr), Settings.of(*settings)
     q, k, v = aligned(q), aligned(k), aligned(v)
-    out = torch.empty_like(q)
+    out = v.new_empty(*q.shape[:2], v.shape[2])
     lse = q.new_empty(q.shape[:2], dtype=accumulation_dtype(q.dtype))
     state = lse.new_empty(*lse.shape, 2)
-    partial, partial_state = workspace(rows, q), workspace(rows, lse, 2)
+    partial, partial_state = workspace(rows, out), workspace(rows, lse, 2)
     results = out, lse, state
-    tensors = q, k, v, *results, partial, partial_state
-    launch_heads("attend_forward", rows, *tensors, like=q, scale=scale)
-    combine("combine_softmax", rows, out, (partial, partial_state, *results), q.shape[1:])
+    outputs = *results, partial, partial_state
+    launch_heads("attend_forward", rows, (q, k, v), settings, outputs, k, v)
+    combine("combine_softmax", rows, out, (partial, partial_state, *results), out.shape[1:])
     return results
 
 
-def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, scale) -> tuple[Tensor, Tensor]:
-    """Gradient of q [n, H, D] and stats [n, H, 4] = (state, delta, 0)."""
-    rows = as_rows(csr)
+def attend_weights(csr, q, k, state, *settings) -> Tensor:
+    """The weight m p of every edge [e', H]."""
+    rows, settings = as_rows(csr), Settings.of(*settings)
+    q, k = aligned(q), aligned(k)
+    weights = state.new_empty(edge_count(csr, settings.self_loops), q.shape[1])
+    inputs = q, k, state.contiguous()
+    launch_heads("attend_weights", rows, inputs, settings, (weights,), k)
+    return weights
+
+
+def attend_grad_q(
+    csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_grads, *settings
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See ``grad_q_outputs``."""
+    rows, settings = as_rows(csr), Settings.of(*settings)
     q, k, v, out, grad = (aligned(t) for t in (q, k, v, out, grad))
-    grad_q = torch.empty_like(q)
-    stats = state.new_empty(*state.shape[:2], 4)
-    partial = workspace(rows, q)
-    inputs = rows.ptr, q, k, v, out, state.contiguous(), grad, grad_lse.contiguous()
-    launch_heads("attend_grad_q", rows, *inputs, grad_q, stats, partial, like=q, scale=scale)
-    combine("combine_sum", rows, grad_q, (partial, None, grad_q), (q.shape[1:].numel(),))
-    return grad_q, stats
+    results = grad_q_outputs(csr, q, state, weight_grad, edge_grads, settings)
+    grad_q, stats, grad_weight, grad_bias, grad_edge = results
+    partial_q, partial_weight = workspace(rows, grad_q), workspace(rows, grad_weight)
+    inputs = q, k, v, out, state.contiguous(), grad, grad_lse.contiguous()
+    wanted = (t if t.numel() else None for t in (grad_weight, grad_bias, grad_edge))
+    outputs = grad_q, stats, *wanted, partial_q, partial_weight
+    launch_heads("attend_grad_q", rows, inputs, settings, outputs, k, v)
+    add_up(rows, partial_q, grad_q)
+    if weight_grad:
+        add_up(rows, partial_weight, grad_weight)
+    return results
 
 
-def attend_grad_kv(csr, q, k, v, stats, grad, scale) -> tuple[Tensor, Tensor]:
-    """Gradients of k and v [m, H, D]; csr is the transpose."""
-    cols = as_rows(csr)
+def attend_grad_kv(csr, q, k, v, stats, grad, *settings) -> tuple[Tensor, Tensor]:
+    """Gradients of k [m, H, D] and v [m, H, V]; csr is the transpose."""
+    cols, settings = as_rows(csr), Settings.of(*settings)
     q, k, v, grad = (aligned(t) for t in (q, k, v, grad))
-    grad_k, grad_v = torch.empty_like(k), torch.empty_like(v)
+    grad_k, grad_v = contiguous_like(k), contiguous_like(v)
     partial_k, partial_v = workspace(cols, k), workspace(cols, v)
-    outputs = grad_k, grad_v, partial_k, partial_v
-    launch_heads(
-        "attend_grad_kv", cols, q, k, v, stats.contiguous(), grad, *outputs, like=k, scale=scale
-    )
-    width = (k.shape[1:].numel(),)
-    combine("combine_sum", cols, grad_k, (partial_k, None, grad_k), width)
-    combine("combine_sum", cols, grad_v, (partial_v, None, grad_v), width)
+    inputs, outputs = (q, k, v, stats.contiguous(), grad), (grad_k, grad_v, partial_k, partial_v)
+    launch_heads("attend_grad_kv", cols, inputs, settings, outputs, k, v)
+    add_up(cols, partial_k, grad_k)
+    add_up(cols, partial_v, grad_v)
     return grad_k, grad_v
 
 
-def launch_heads(kernel: str, rows: Csr, *tensors: Tensor, like: Tensor, scale: float) -> None:
-    """One warp for each group of heads [H, D] of each work item."""
-    heads, width = like.shape[1:]
-    lanes = lanes_for(like.dtype, width, heads)
-    parts = -(-heads // lanes.heads)
-    sizes = rows.item_row.shape[0], parts, lanes.heads, heads, width
-    launch(instance(kernel, like.dtype, lanes), rows, parts, *tensors, *sizes, float(scale))
+def launch_heads(
+    kernel: str,
+    rows: Csr,
+    inputs: tuple[Tensor, ...],
+    settings: Settings,
+    outputs: tuple[Tensor | None, ...],
+    *features: Tensor,
+) -> None:
+    """One warp for each group of heads of each work item; ``features`` [., H, .] set the widths."""
+    heads, widths = features[0].shape[1], tuple(f.shape[2] for f in features)
+    made, heads_per_warp = instance_for(kernel, features[0].dtype, settings.present, heads, widths)
+    parts = -(-heads // heads_per_warp)
+    tensors = rows.edge_id, rows.ptr, *inputs, *settings.tensors, *outputs
+    sizes = rows.item_row.shape[0], parts, heads_per_warp, heads, *widths, rows.idx.shape[0]
+    launch(made, rows, parts, *tensors, *sizes, *settings.numbers)
 
 
-def instance(kernel: str, dtype: torch.dtype, lanes: Lanes) -> Instance:
-    """The template instance of a kernel for a plan."""
-    source = "attend_forward.cu" if kernel == "attend_forward" else "attend_backward.cu"
-    return Instance(source, f"{kernel}<{lanes.template(dtype)}>")
+@cache
+def instance_for(
+    kernel: str, dtype: torch.dtype, present: tuple[bool, ...], heads: int, widths: tuple[int, ...]
+) -> tuple[Instance, int]:
+    """The template instance for a shape, and how many heads a warp of it serves."""
+    plans = head_lanes_for(dtype, heads, *widths)
+    return instance(kernel, dtype, present, *plans), plans[0].heads
+
+
+def add_up(rows: Csr, partial: Tensor | None, whole: Tensor) -> None:
+    """Sum the partial results of cut rows."""
+    sizes = whole.shape[1:].numel(), 0.0
+    combine("combine_sum", rows, whole, (partial, None, None, whole), sizes)
+
+
+def instance(kernel: str, dtype: torch.dtype, present: tuple[bool, ...], *plans: Lanes) -> Instance:
+    """The template instance of a kernel for the plans of keys and, but for weights, of values."""
+    source = "attend_backward.cu" if "grad" in kernel else "attend_forward.cu"
+    lanes = ", ".join(f"Lanes<{plan.template(dtype)}>" for plan in plans)
+    additive, *inputs = present
+    score, flags = "Additive" if additive else "Dot", ", ".join(str(p).lower() for p in inputs)
+    return Instance(source, f"{kernel}<{lanes}, {score}, EdgeInputs<{flags}>>")
 
 
 def instances() -> Iterator[Instance]:
-    """Every instance that any shape can ask for."""
+    """A cover of the instances that shapes can ask for.
+
+    Each plan of equal key and value widths with nothing else, for each data type; keys of one
+    channel beside wider values; and each score with each set of edge inputs, in data types that
+    take turns.
+    """
+    plain, gat = (False,) * 5, (True, *(False,) * 4)
     for dtype in CUDA_NAMES:
         for plan in head_plans(dtype):
             for kernel in ("attend_forward", "attend_grad_q", "attend_grad_kv"):
-                yield instance(kernel, dtype, plan)
+                yield instance(kernel, dtype, plain, plan, plan)
+        yield from all_kernels(dtype, gat, *head_lanes_for(dtype, 4, 1, 128 // dtype.itemsize))
         yield combine_instance("combine_softmax", dtype)
         yield combine_instance("combine_sum", dtype)
+    for turn, present in enumerate(product((False, True), repeat=5)):
+        dtype = list(CUDA_NAMES)[turn % len(CUDA_NAMES)]
+        plan = lanes_for(dtype, 128 // dtype.itemsize, heads=4)
+        yield from all_kernels(dtype, present, plan, plan)
+
+
+def all_kernels(
+    dtype: torch.dtype, present: tuple[bool, ...], keys: Lanes, values: Lanes
+) -> Iterator[Instance]:
+    """The four kernels of one choice."""
+    for kernel in ("attend_forward", "attend_grad_q", "attend_grad_kv"):
+        yield instance(kernel, dtype, present, keys, values)
+    yield instance("attend_weights", dtype, present, keys)

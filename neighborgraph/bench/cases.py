@@ -1,0 +1,145 @@
+"""What is measured: the default cases of each device, and those that options ask for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from neighborgraph.bench.attention import Attention
+from neighborgraph.bench.graphs import full_name
+from neighborgraph.bench.peers import TOLERANCES
+from neighborgraph.bench.reduction import Reduction
+from neighborgraph.checks import nearest
+from neighborgraph.errors import ConfigError
+
+DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in TOLERANCES}
+PARSERS = {"attend": Attention.parse, "aggregate": Reduction.parse}
+"""From the name of a form to the form, by operator."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One form of an operator on one graph, with features [nodes, heads, width]."""
+
+    op: str
+    graph: str
+    form: str
+    dtype: str
+    heads: int
+    width: int
+
+    @property
+    def parsed(self) -> Attention | Reduction:
+        """The form behind its name."""
+        return PARSERS[self.op](self.form)
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.form} on {self.graph}, {self.dtype} {self.heads}x{self.width}"
+
+
+SINGLE = {
+    ("cpu", "attend"): Case("attend", "power-law-clustered", "dot", "float32", 4, 16),
+    ("cpu", "aggregate"): Case("aggregate", "power-law-clustered", "sum", "float32", 4, 16),
+    ("cuda", "attend"): Case("attend", "arxiv-clustered", "dot", "float16", 4, 32),
+    ("cuda", "aggregate"): Case("aggregate", "arxiv-clustered", "sum", "float32", 1, 64),
+}
+"""What takes the place of an option that was not typed where another was."""
+
+SCORES = ("dot", "dot+edge", "dot+bias", "dot+dropout", "gat", "gatv2", "gatv2+edge")
+REDUCTIONS = ("sum", "mean", "max", "weighted", "softmax")
+
+
+def attend(graph: str, heads: int, width: int, form: str = "dot") -> Case:
+    """A case of attend on a GPU."""
+    return Case("attend", graph, form, "float16", heads, width)
+
+
+def aggregate(graph: str, form: str = "sum", width: int = 64) -> Case:
+    """A case of aggregate on a GPU."""
+    return Case("aggregate", graph, form, "float32", 1, width)
+
+
+DEFAULTS = {
+    "cpu": [
+        *(Case("attend", "power-law-clustered", form, "float32", 4, 16) for form in SCORES),
+        *(Case("aggregate", "power-law-clustered", form, "float32", 4, 16) for form in REDUCTIONS),
+    ],
+    "cuda": [
+        *(attend("arxiv-clustered", 4, 32, form) for form in SCORES),
+        attend("arxiv-clustered", 1, 128),
+        attend("arxiv-clustered", 8, 64),
+        attend("arxiv-clustered", 1, 64),
+        attend("mesh", 16, 64, "dot+edge"),
+        attend("skewed", 1, 128),
+        attend("uniform", 1, 128),
+        attend("cora-clustered", 8, 64),
+        attend("gowalla", 1, 64),
+        attend("arxiv-random", 1, 128),
+        *(aggregate("arxiv-clustered", form) for form in REDUCTIONS),
+        aggregate("gowalla", "weighted"),
+        aggregate("skewed"),
+        aggregate("uniform"),
+        # Last, because each takes half a minute: peers need 400 ms a call, or all of the memory.
+        attend("reddit-clustered", 1, 128),
+        aggregate("reddit-clustered"),
+        attend("reddit-random", 1, 128),
+        attend("products-clustered", 1, 128),
+        attend("products-clustered", 1, 64),
+        aggregate("products-clustered"),
+        attend("products-random", 1, 128),
+    ],
+}
+"""By type of device, in the order of measuring but for those that share a graph."""
+
+
+def chosen_cases(
+    ops: Sequence[str],
+    device_type: str,
+    *,
+    graphs: Sequence[str] = (),
+    scores: Sequence[str] = (),
+    reductions: Sequence[str] = (),
+    dtypes: Sequence[str] = (),
+    heads: Sequence[str] = (),
+) -> list[Case]:
+    """The default cases, or every combination of what was typed; those of one graph together.
+
+    Raises:
+        ConfigError: A name is unknown, or an option is for an operator that is not measured.
+    """
+    for option, typed, op in (
+        ("scores", scores, "attend"),
+        ("reductions", reductions, "aggregate"),
+    ):
+        if typed and op not in ops:
+            raise ConfigError(f"--{option} is for {op}; type neighborgraph bench {op}")
+    if not any((graphs, scores, reductions, dtypes, heads)):
+        cases = [case for case in DEFAULTS[device_type] if case.op in ops]
+    else:
+        forms = {"attend": scores, "aggregate": reductions}
+        cases = [
+            Case(op, full_name(graph), str(PARSERS[op](form)), known_dtype(dtype), *as_shape(shape))
+            for op in ops
+            for single in [SINGLE[device_type, op]]
+            for graph in graphs or [single.graph]
+            for dtype in dtypes or [single.dtype]
+            for shape in heads or [f"{single.heads}x{single.width}"]
+            for form in forms[op] or [single.form]
+        ]
+    order = list(dict.fromkeys(case.graph for case in cases))
+    return sorted(dict.fromkeys(cases), key=lambda case: order.index(case.graph))
+
+
+def known_dtype(name: str) -> str:
+    """A dtype's name, or a refusal."""
+    if name not in DTYPES:
+        known = ", ".join(DTYPES)
+        raise ConfigError(f"unknown dtype {name!r}; known are {known}{nearest(name, DTYPES)}")
+    return name
+
+
+def as_shape(text: str) -> tuple[int, int]:
+    """``4x32`` as 4 heads of 32 channels."""
+    heads, x, width = text.partition("x")
+    numbers = heads, width
+    if not x or not all(n.isascii() and n.isdigit() and 0 < int(n) < 2**16 for n in numbers):
+        raise ConfigError(f"--heads {text!r} must look like 4x32: heads, x, channels of a head")
+    return int(heads), int(width)

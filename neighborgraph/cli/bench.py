@@ -1,0 +1,202 @@
+"""Time operators beside their peers, and print one table."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from neighborgraph.bench.build import FEWEST_EDGES, build_rows
+from neighborgraph.bench.cases import DEFAULTS, PARSERS, chosen_cases
+from neighborgraph.bench.kernels import measure_cases
+from neighborgraph.bench.measurement import (
+    Circumstances,
+    Measurement,
+    append_record,
+    figure,
+    page,
+    table,
+    write_text,
+)
+from neighborgraph.bench.peers import TITLES
+from neighborgraph.bench.plot import draw, expect_matplotlib
+from neighborgraph.checks import nearest
+from neighborgraph.cli.device import choose_device
+from neighborgraph.errors import ConfigError
+from neighborgraph.tasks.interrupt import Stopped
+
+OPS = (*PARSERS, "build")
+DEFAULT_EDGES = 1_000_000
+
+EPILOG = f"""\
+Without --graphs, --scores, --reductions, --dtypes and --heads, the default cases are measured:
+{len(DEFAULTS["cuda"])} on a GPU (float16 attend, float32 aggregate: every score and reduction and \
+four shapes on
+arxiv-clustered, the mesh, skewed beside uniform, Cora, Gowalla, and reddit and products) and \
+{len(DEFAULTS["cpu"])}
+on a CPU (every score and reduction on power-law-clustered, float32, 4x16). With any of them, every
+combination of what was typed is measured; what was not typed is then
+  on a GPU   --graphs arxiv-clustered --scores dot --dtypes float16 --heads 4x32   (attend)
+             --graphs arxiv-clustered --reductions sum --dtypes float32 --heads 1x64
+  on a CPU   --graphs power-law-clustered --dtypes float32 --heads 4x16, the same forms
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``neighborgraph bench``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("ops", nargs="*", metavar="OP", help="attend, aggregate (default: both), build (a Graph)")
+    add("--graphs", nargs="+", default=[], metavar="NAME", help="arxiv, reddit-random, mesh, ...")
+    add("--scores", nargs="+", default=[], metavar="SCORE", help="of attend: dot, gatv2+edge, ...")
+    add("--reductions", nargs="+", default=[], metavar="NAME", help="of aggregate: sum, max, ...")
+    add("--dtypes", nargs="+", default=[], metavar="DTYPE", help="float16, bfloat16, ...")
+    add("--heads", nargs="+", default=[], metavar="HxD", help="heads x channels, such as 4x32")
+    add(
+        "--peers",
+        nargs="+",
+        default=["all"],
+        metavar="PEER",
+        help=f"all, none, {', '.join(TITLES)}",
+    )
+    add("--device", metavar="cpu|cuda", help="default: a GPU that can be used, else the CPU")
+    add("--seconds", type=positive, default=0.5, metavar="S", help="timed runs a row; default 0.5")
+    add("--edges", type=edge_count, metavar="N", help=f"of build; default {DEFAULT_EDGES}")
+    add("--json", type=Path, metavar="FILE", help="write one record a row, as soon as it is known")
+    add("--markdown", type=Path, metavar="FILE", help="write the table as a page")
+    add("--plot", type=Path, metavar="FILE", help="draw the bars as a PNG")
+
+
+def positive(text: str) -> float:
+    """A positive number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, below 3600")
+    return value
+
+
+def edge_count(text: str) -> int:
+    """A number of edges that can be built."""
+    if not text.isascii() or not text.isdigit() or int(text) < FEWEST_EDGES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {FEWEST_EDGES}")
+    return int(text)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Measure, and print and write what was measured, even if it is stopped on the way.
+
+    Raises:
+        NeighborgraphError: Anything that the user can put right.
+    """
+    device = choose_device(options.device)
+    if options.plot:
+        expect_matplotlib()
+    # What is wrong is said, and an unwritable place found, before minutes are spent.
+    measurements = chosen_rows(options, device)
+    for path in filter(None, (options.json, options.markdown, options.plot)):
+        write_text(path, "")
+    circumstances = Circumstances.of(device)
+    rows: list[Measurement] = []
+    try:
+        with stopped_by_sigterm():
+            for row in measurements:
+                rows.append(row)
+                say(in_words(row))
+                if options.json:
+                    append_record(options.json, row, circumstances)
+    finally:
+        if rows:
+            report(options, rows, circumstances)
+    return 0
+
+
+def chosen_rows(options: argparse.Namespace, device: torch.device) -> Iterator[Measurement]:
+    """What was asked for, checked now and measured while it is iterated over."""
+    ops = options.ops or list(PARSERS)
+    for op in ops:
+        if op not in OPS:
+            raise ConfigError(
+                f"unknown operator {op!r}{nearest(op, OPS)} (known: {', '.join(OPS)})"
+            )
+    if options.edges and "build" not in ops:
+        raise ConfigError("--edges is for build; type neighborgraph bench build")
+    cases = chosen_cases(
+        [op for op in ops if op in PARSERS],
+        device.type,
+        graphs=options.graphs,
+        scores=options.scores,
+        reductions=options.reductions,
+        dtypes=options.dtypes,
+        heads=options.heads,
+    )
+    peers = chosen_peers(options.peers)
+
+    def measured() -> Iterator[Measurement]:
+        yield from measure_cases(cases, device, peers, options.seconds, say)
+        if "build" in ops:
+            yield from build_rows(options.edges or DEFAULT_EDGES, device, options.seconds)
+
+    return measured()
+
+
+def chosen_peers(typed: list[str]) -> list[str]:
+    """Names from ``TITLES``."""
+    if typed in (["all"], ["none"]):
+        return list(TITLES) if typed == ["all"] else []
+    for name in typed:
+        if name not in TITLES:
+            raise ConfigError(
+                f"unknown peer {name!r}{nearest(name, TITLES)} "
+                f"(known: {', '.join(TITLES)}; or all, or none, alone)"
+            )
+    return typed
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, which ``timeout`` sends, end the work as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def say(line: str) -> None:
+    """Progress, which is no part of the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def in_words(row: Measurement) -> str:
+    """One row while the next is being measured."""
+    if row.timing is None:
+        return f"  {row.stage}, {row.provider}: {row.note}"
+    return f"  {row.stage}, {row.provider}: {figure(row.timing.median_ms)} ms"
+
+
+def report(
+    options: argparse.Namespace, rows: list[Measurement], circumstances: Circumstances
+) -> None:
+    """The table, and the files that were asked for."""
+    print(table(rows))
+    if options.markdown:
+        record = options.json.name if options.json else ""
+        picture = options.plot.name if options.plot else ""
+        write_text(options.markdown, page(rows, circumstances, record, picture))
+    if options.plot:
+        draw(rows, circumstances, options.plot)

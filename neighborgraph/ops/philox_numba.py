@@ -1,0 +1,27 @@
+"""The generator of ``philox.py`` for CPU kernels."""
+
+import numpy as np
+
+from neighborgraph.jit.numba_kernel import numba_kernel
+from neighborgraph.ops.philox import KEY_STEPS, MULTIPLIERS, ROUNDS, WORD
+
+FIRST_MULTIPLIER, SECOND_MULTIPLIER = (np.uint64(m) for m in MULTIPLIERS)
+FIRST_STEP, SECOND_STEP = (np.uint64(s) for s in KEY_STEPS)
+MASK = np.uint64(WORD - 1)
+BITS = np.uint64(32)
+ROUND_COUNT = ROUNDS
+
+
+@numba_kernel
+def word(seed, edge, head):
+    """The word, as uint64, of an int64 seed, an edge and a head."""
+    key, number = np.uint64(seed), np.uint64(edge)
+    first, second = key & MASK, key >> BITS
+    a, b, c, d = number & MASK, number >> BITS, np.uint64(head // 4), np.uint64(0)
+    for _ in range(ROUND_COUNT):
+        left, right = FIRST_MULTIPLIER * a, SECOND_MULTIPLIER * c
+        a, b = (right >> BITS) ^ b ^ first, right & MASK
+        c, d = (left >> BITS) ^ d ^ second, left & MASK
+        first, second = (first + FIRST_STEP) & MASK, (second + SECOND_STEP) & MASK
+    which = head % 4
+    return a if which == 0 else b if which == 1 else c if which == 2 else d

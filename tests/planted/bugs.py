@@ -1,0 +1,195 @@
+"""Forty-eight bugs of the kinds that kernels have, each a change of one place in a source file."""
+
+from dataclasses import dataclass
+
+ATTEND = "neighborgraph/ops/attend/cpu.py"
+ATTEND_TESTS = ("tests/ops/test_attend.py", "tests/ops/test_attend_oracle.py", "tests/ops")
+AGGREGATE = "neighborgraph/ops/aggregate/cpu.py"
+AGGREGATE_TESTS = ("tests/ops/test_aggregate.py", "tests/ops/test_aggregate_oracle.py", "tests/ops")
+ORACLE = ("tests/ops/test_attend_oracle.py",)
+PHILOX_TESTS = ("tests/ops/test_philox_numba.py", "tests/ops")
+SCHEDULE = "neighborgraph/graph/schedule.py"
+PHILOX = "neighborgraph/ops/philox_numba.py"
+LANES = "neighborgraph/ops/lanes.py"
+FORWARD, BACKWARD = "cuda/attend_forward.cu", "cuda/attend_backward.cu"
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One planted bug.
+
+    Attributes:
+        name: What is wrong.
+        file: Where.
+        right: The text as it is; it occurs once in the file.
+        wrong: The text with the bug.
+        tests: Files or folders of tests to ask, in this order.
+    """
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+    tests: tuple[str, ...]
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether the code runs on a GPU alone."""
+        return self.file.startswith("cuda/")
+
+
+def attend(name: str, right: str, wrong: str) -> Bug:
+    """A bug of attend on the CPU."""
+    return Bug(name, ATTEND, right, wrong, ATTEND_TESTS)
+
+
+def aggregate(name: str, right: str, wrong: str) -> Bug:
+    """A bug of aggregate on the CPU."""
+    return Bug(name, AGGREGATE, right, wrong, AGGREGATE_TESTS)
+
+
+def scheduled(name: str, right: str, wrong: str) -> Bug:
+    """A bug of the work schedule."""
+    return Bug(name, SCHEDULE, right, wrong, ("tests/graph/test_schedule.py", "tests/graph"))
+
+
+BUGS = (
+    attend("total not rescaled", "total[h] = total[h] * fade + 1", "total[h] = total[h] + 1"),
+    attend("output not rescaled", "out[i, h, d] * fade + m * u", "out[i, h, d] + m * u"),
+    attend("largest score starts at zero", "        top[:] = -np.inf\n", "        top[:] = 0\n"),
+    attend("largest score of the row before", "        top[:] = -np.inf\n", ""),
+    attend("sum of the row before", "        total[:] = 0\n", ""),
+    attend("empty row left as it was", "        out[i] = 0\n", ""),
+    attend("log-sum-exp of an empty row", "        lse[i] = -np.inf\n", "        lse[i] = 0\n"),
+    attend("log-sum-exp without the largest", "math.log(total[h]) + top[h]", "math.log(total[h])"),
+    attend("output not normalised", "out[i, h, d] /= total[h]", "out[i, h, d] /= 1"),
+    attend(
+        "heads share a sum",
+        "                    total[h] += share",
+        "                    total[0] += share",
+    ),
+    attend("dropout changes the sum", "total[h] * fade + 1\n", "total[h] * fade + m\n"),
+    attend("dropout forgotten for a larger score", "* fade + m * u", "* fade + u"),
+    attend("dropout forgotten for a smaller score", "+= m * share * joined", "+= share * joined"),
+    attend("kept weights not scaled", "return dropout.kept if", "return np.float32(1) if"),
+    attend(
+        "dropout keeps what it should drop", ">= dropout.threshold else", "< dropout.threshold else"
+    ),
+    attend("self-loops skipped", "    loops = int(self_loops)\n", "    loops = 0\n"),
+    attend("self-loops numbered from zero", "return row, idx.size + row", "return row, row"),
+    attend(
+        "own loops count beside self-loops", "if i == j and e < numbers.first_loop:", "if False:"
+    ),
+    attend(
+        "edge inputs by position", "np.int64(idx[t]), np.int64(edge_id[t])", "np.int64(idx[t]), t"
+    ),
+    attend("bias forgotten", "    return s + bias[e, h] if bias.size > 0 else s", "    return s"),
+    attend(
+        "scale forgotten in the score", "    s = scaled(weight, numbers, total)", "    s = total"
+    ),
+    attend(
+        "edge vectors forgotten",
+        "nodes[j, h, d] if edges is None else",
+        "nodes[j, h, d] if True else",
+    ),
+    attend("slope of the leaky ReLU lost", "return x if x > 0 else x * numbers.factor", "return x"),
+    attend(
+        "derivative at the wrong sign", "weight[h, d] if a + b > 0", "weight[h, d] if a - b > 0"
+    ),
+    attend(
+        "delta without the gradient of lse", "delta = -grad_lse[i, h]", "delta = q.dtype.type(0)"
+    ),
+    attend("delta left out", "p * (m * gu - stats[i, h, 2])", "p * m * gu"),
+    attend("dropout forgotten in the backward pass", "p * (m * gu", "p * (gu"),
+    attend(
+        "weights unnormalised in the backward pass",
+        "p = share_of(s, stats[i, h, 0]) * stats[i, h, 1]",
+        "p = share_of(s, stats[i, h, 0])",
+    ),
+    attend("gradient of v without dropout", "return m * p, p", "return p, p"),
+    attend("gradient of the row before", "        grad_k[j] = 0\n", ""),
+    attend(
+        "edge gradients beside the values forgotten", "slope += mp * grad[i, h, d]", "slope += 0"
+    ),
+    aggregate(
+        "sum of the row before", "                out[i, h, f] = 0\n", "                pass\n"
+    ),
+    aggregate(
+        "weight gradients by position", "            edge = edge_id[t]\n", "            edge = t\n"
+    ),
+    aggregate("NaN loses a maximum", "or (message != message and best == best)", ""),
+    aggregate(
+        "maximum of negative features is zero",
+        "if t == ptr[i] or message > best",
+        "if message > best",
+    ),
+    aggregate("weight gradient without the row scale", "total *= row_scale[i]", "total *= 1"),
+    scheduled(
+        "last edges of a cut row lost",
+        "parts = degree.add(max_item_edges - 1)",
+        "parts = degree.add(0)",
+    ),
+    scheduled("cut items overlap", "part * max_item_edges", "part * (max_item_edges - 1)"),
+    scheduled(
+        "partial results in one slot",
+        "is_split.cumsum(0, dtype=torch.int32).sub_(1)",
+        "is_split.int().sub_(1)",
+    ),
+    Bug(
+        "a round of Philox too few",
+        PHILOX,
+        "ROUND_COUNT = ROUNDS",
+        "ROUND_COUNT = ROUNDS - 1",
+        PHILOX_TESTS,
+    ),
+    Bug("heads draw the same word", PHILOX, "which = head % 4", "which = 0", PHILOX_TESTS),
+    Bug(
+        "vectors that do not divide the width",
+        LANES,
+        "width & -width",
+        "width",
+        ("tests/ops/test_lanes.py", "tests/ops"),
+    ),
+    Bug(
+        "slots merged without rescaling",
+        FORWARD,
+        "factor * mixed[c] + other_factor *",
+        "mixed[c] +",
+        ORACLE,
+    ),
+    Bug(
+        "a step's tail counts twice",
+        "cuda/common/edges.cuh",
+        "return inside[o] && !masked[o] ? score",
+        "return !masked[o] ? score",
+        ORACLE,
+    ),
+    Bug(
+        "lanes past the width take part",
+        "cuda/common/lanes.cuh",
+        "sum += owned[v] ? part : A(0);",
+        "sum += part;",
+        ORACLE,
+    ),
+    Bug(
+        "delta of the wrong row",
+        BACKWARD,
+        "keys.of_head(stats, own.end[o], 4)",
+        "keys.of_head(stats, own.end[0], 4)",
+        ORACLE,
+    ),
+    Bug(
+        "cut rows written by their last part",
+        "cuda/combine.cu",
+        "        sum += partial[",
+        "        sum = partial[",
+        ORACLE,
+    ),
+    Bug(
+        "Philox keyed by position",
+        "cuda/common/edges.cuh",
+        "dropout.factor(own_number[o], lanes.head)",
+        "dropout.factor(own_end[o], lanes.head)",
+        ("tests/ops",),
+    ),
+)

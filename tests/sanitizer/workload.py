@@ -1,0 +1,78 @@
+"""Every kernel, forward and backward, on the graphs on which kernels break; checks nothing itself.
+
+Memory comes straight from the driver and is not filled, so that a sanitizer sees every overrun and
+every read of what nobody wrote.
+"""
+
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from neighborgraph.graph import Graph
+from neighborgraph.ops import Additive, Dot, aggregate, attend_with_weights
+from neighborgraph.testing import awkward_graphs
+
+GRAPHS = ("no_edges", "self_loop", "empty_rows", "bipartite", "one_row", "star_out", "degrees")
+SHAPES = ((1, 128, 128), (3, 7, 12), (8, 64, 64))
+"""Heads, width of keys, width of values."""
+
+
+def run_attend(graph: Graph, dtype: torch.dtype, heads: int, width: int, value_width: int) -> None:
+    """Each score with nothing, with everything, and with each edge input alone."""
+    alone = [tuple(i == j for j in range(4)) for i in range(4)]
+    for additive, present in product((False, True), [(False,) * 4, *alone, (True,) * 4]):
+        loops, bias, edge, dropout = present
+        loops = loops and graph.num_rows == graph.num_cols
+        edges = graph.num_edges + loops * graph.num_rows
+        values = width if edge and not additive else value_width
+        q, k, v = (
+            features(nodes, heads, channels, dtype=dtype)
+            for nodes, channels in (
+                (graph.num_rows, width),
+                (graph.num_cols, width),
+                (graph.num_cols, values),
+            )
+        )
+        out, _ = attend_with_weights(
+            graph,
+            q,
+            k,
+            v,
+            score=Additive(features(heads, width, dtype=dtype)) if additive else Dot(),
+            bias=features(edges, heads, dtype=dtype) if bias else None,
+            edge=features(edges, heads, width, dtype=dtype) if edge else None,
+            dropout=0.3 * dropout,
+            seed=1,
+            self_loops=loops,
+        )
+        out.sum().backward()
+
+
+def run_aggregate(graph: Graph, dtype: torch.dtype, width: int) -> None:
+    """Each reduction, weighted and scaled."""
+    for reduce in ("sum", "mean", "max", "min"):
+        out = aggregate(
+            graph,
+            features(graph.num_cols, width, dtype=dtype),
+            reduce,
+            weight=features(graph.num_edges, dtype=dtype),
+            row_scale=features(graph.num_rows, dtype=dtype).detach(),
+            add=features(graph.num_rows, width, dtype=dtype),
+        )
+        out.sum().backward()
+
+
+def features(*shape: int, dtype: torch.dtype) -> Tensor:
+    """Random numbers that want a gradient."""
+    return torch.randn(*shape, dtype=dtype, device="cuda").requires_grad_()
+
+
+if __name__ == "__main__":
+    for name, dtype in product(GRAPHS, (torch.float16, torch.float32)):
+        graph = awkward_graphs("cuda")[name]
+        for shape in SHAPES:
+            run_attend(graph, dtype, *shape)
+        for width in (3, 64, 300):
+            run_aggregate(graph, dtype, width)
+    torch.cuda.synchronize()
