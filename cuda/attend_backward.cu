@@ -9,14 +9,15 @@
 #include "common/score.cuh"
 #include "common/softmax_state.cuh"
 
-// What a receiver's edges need of it.
+// What a receiver's edges need of it; grad_lse may be null.
 template <class V, class A>
 __device__ RowStats<A> row_stats(
     const V& values, const A* state, const typename V::T* out, const A (&g)[V::CHANNELS],
     const A* grad_lse, int row) {
     Vector<typename V::T, V::VECTOR> result[V::COUNT];
     values.load(result, out, row);
-    A delta = V::sum_over_head(values.partial_dot(g, result)) - *values.of_head(grad_lse, row, 1);
+    A delta = V::sum_over_head(values.partial_dot(g, result));
+    if (grad_lse) delta -= *values.of_head(grad_lse, row, 1);
     return RowStats<A>{Weights<A>::load(values.of_head(state, row, 2)), delta};
 }
 

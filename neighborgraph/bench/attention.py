@@ -157,8 +157,8 @@ class Attention:
             self_loops=False,
         )
         rows, cols = list(graph.rows), list(graph.expect_cols("a backward pass"))
-        out, lse, state = attend_forward(rows, q, k, v, *settings)
-        saved = out, state, grad, torch.zeros_like(lse)
+        out, _, state = attend_forward(rows, q, k, v, *settings)
+        saved = out, state, grad, None
         wanted = "weight" in tensors, "edge" in tensors or "bias" in tensors
 
         def grad_q() -> Sequence[Tensor]:

@@ -28,24 +28,30 @@ def ask(bug: Bug) -> str:
             copy(ROOT / name, Path(folder, name))
         path = Path(folder, bug.file)
         path.write_text(path.read_text().replace(bug.right, bug.wrong))
-        environment = os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-        marker = ("-m", "cuda") if bug.needs_gpu else ()
         for tests in bug.tests:
-            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-            result = subprocess.run(
-                [*command, *marker, tests],
-                cwd=folder,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            if result.returncode == CAUGHT:
-                failed = [line for line in result.stdout.splitlines() if line.startswith("FAILED")]
-                return f"caught by {failed[0].split()[1] if failed else tests}"
-            if result.returncode != SURVIVED:
-                return f"NOT ASKED: {result.stdout.splitlines()[-1]}"
+            code, output = pytest(Path(folder), tests, bug.needs_gpu)
+            if code == CAUGHT:
+                failed = next(line for line in output if line.startswith("FAILED")).split()[1]
+                if pytest(ROOT, failed, bug.needs_gpu)[0] != SURVIVED:
+                    return f"NOT ASKED: {failed} fails without the bug"
+                return f"caught by {failed}"
+            if code != SURVIVED:
+                return f"NOT ASKED: {output[-1]}"
     return "SURVIVED"
+
+
+def pytest(project: Path, tests: str, gpu: bool) -> tuple[int, list[str]]:
+    """Exit code and lines of a run that stops at the first failure."""
+    marker = ("-m", "cuda") if gpu else ()
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *marker, tests],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return result.returncode, result.stdout.splitlines()
 
 
 def main(arguments: list[str]) -> int:

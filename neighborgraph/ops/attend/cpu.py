@@ -88,6 +88,7 @@ def attend_weights(csr, q, k, state, *settings) -> Tensor:
 def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_grads, *settings):
     """The tensors that `grad_q_outputs` lists; gradients of masked edges are zero."""
     _, _, edge, *_ = settings
+    grad_lse = torch.zeros_like(state[..., 0]) if grad_lse is None else grad_lse
     outputs = grad_q_outputs(csr, q, state, weight_grad, edge_grads, settings)
     results = [torch.empty_like(t, dtype=state.dtype) for t in outputs]
     *_, grad_weight, grad_bias, grad_edge = results

@@ -94,7 +94,8 @@ def attend_grad_q(
     results = grad_q_outputs(csr, q, state, weight_grad, edge_grads, settings)
     grad_q, stats, grad_weight, grad_bias, grad_edge = results
     partial_q, partial_weight = workspace(rows, grad_q), workspace(rows, grad_weight)
-    inputs = q, k, v, out, state.contiguous(), grad, grad_lse.contiguous()
+    grad_lse = None if grad_lse is None else grad_lse.contiguous()
+    inputs = q, k, v, out, state.contiguous(), grad, grad_lse
     wanted = (t if t.numel() else None for t in (grad_weight, grad_bias, grad_edge))
     outputs = grad_q, stats, *wanted, partial_q, partial_weight
     launch_heads("attend_grad_q", rows, inputs, settings, outputs, k, v)
@@ -120,7 +121,7 @@ def attend_grad_kv(csr, q, k, v, stats, grad, *settings) -> tuple[Tensor, Tensor
 def launch_heads(
     kernel: str,
     rows: Csr,
-    inputs: tuple[Tensor, ...],
+    inputs: tuple[Tensor | None, ...],
     settings: Settings,
     outputs: tuple[Tensor | None, ...],
     *features: Tensor,

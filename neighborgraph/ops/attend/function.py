@@ -64,7 +64,7 @@ attend_weights = register(
 # See `grad_q_outputs`; the gradient of weight where weight_grad, of bias and edge where edge_grads.
 attend_grad_q = register(
     "attend_grad_q(Tensor[] rows, Tensor q, Tensor k, Tensor v, Tensor out, Tensor state, "
-    f"Tensor grad, Tensor grad_lse, bool weight_grad, bool edge_grads, {SETTINGS}) "
+    f"Tensor grad, Tensor? grad_lse, bool weight_grad, bool edge_grads, {SETTINGS}) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     module=__name__,
     fake=fake_attend_grad_q,
@@ -126,6 +126,7 @@ class Attend(torch.autograd.Function):
         out, lse, state = attend_forward(rows, q, k, v, weight, bias, edge, seed, *ctx.numbers)
         ctx.save_for_backward(q, k, v, weight, bias, edge, seed, out, state)
         ctx.mark_non_differentiable(state)
+        ctx.set_materialize_grads(False)
         return out, lse, state
 
     @staticmethod
@@ -133,6 +134,7 @@ class Attend(torch.autograd.Function):
     def backward(ctx, grad, grad_lse, _):
         """One pass over rows, and one over columns where keys or values want a gradient."""
         q, k, v, weight, bias, edge, seed, out, state = ctx.saved_tensors
+        grad = torch.zeros_like(out) if grad is None else grad
         rows, cols = ctx.rows, list(ctx.cols or ())
         _, k_wants, v_wants, weight_wants, bias_wants, edge_wants, *_ = ctx.needs_input_grad
         settings = weight, bias, edge, seed, *ctx.numbers
