@@ -17,6 +17,7 @@ from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
+from numba.extending import _Intrinsic
 
 from neighborgraph.jit.store import Store
 
@@ -130,6 +131,8 @@ def _description(function: FunctionType) -> str | None:
             for name, value in sorted({**captured.globals, **captured.nonlocals}.items()):
                 if isinstance(value, Dispatcher):
                     wanted.append(value.py_func)
+                elif isinstance(value, _Intrinsic):
+                    wanted.append(value._defn)
                 elif not isinstance(value, ModuleType):
                     parts.append((name, repr(value)))
     except (OSError, ValueError):  # no such file, or a variable bound later

@@ -1,9 +1,12 @@
 """Every operator passes Torch's own checks, and the public functions compile as a whole."""
 
+import importlib
 from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from numba.core.caching import NullCache
+from numba.core.dispatcher import Dispatcher
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
@@ -264,3 +267,14 @@ def test_self_loops_compile(device: str) -> None:
             strict=True,
         ):
             assert torch.equal(a, e)
+
+
+@pytest.mark.parametrize("op", ["aggregate", "attend"])
+def test_code_of_cpu_kernels_is_kept_on_disk(op: str) -> None:
+    """Otherwise every process would compile them anew, for seconds."""
+    module = importlib.import_module(f"neighborgraph.ops.{op}.cpu")
+    kernels = [k for k in vars(module).values() if isinstance(k, Dispatcher)]
+    kernels = [k for k in kernels if k.py_func.__name__.endswith("_rows")]
+    assert len(kernels) >= 3
+    for kernel in kernels:
+        assert type(kernel._cache) is not NullCache

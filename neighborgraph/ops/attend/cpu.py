@@ -14,24 +14,17 @@ beside a dot product, and ``edge``, ``value_edge`` (edge vectors that join the v
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import torch
-from llvmlite import ir
-from numba.core import cgutils
-from numba.extending import intrinsic
 from torch import Tensor
 
-from neighborgraph.jit.numba_kernel import FASTMATH, numba_kernel, run_rows
+from neighborgraph.jit.numba_inline import inlined, prefetch
+from neighborgraph.jit.numba_kernel import numba_kernel, run_rows
+from neighborgraph.ops import philox
 from neighborgraph.ops.arrays import wide
 from neighborgraph.ops.attend.function import edge_count, grad_q_outputs
-from neighborgraph.ops.philox import kept_factor, threshold
 from neighborgraph.ops.philox_numba import word
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
-
-# Inlined by force: a call that hands over a dozen arrays costs as much as an edge.
-inlined = numba.njit(nogil=True, fastmath=FASTMATH, boundscheck=False, forceinline=True)
-
 
 # Edges between the one at hand and the one whose rows are sent for, which come from main memory.
 AHEAD = 4
@@ -92,8 +85,6 @@ def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_gr
     outputs = grad_q_outputs(csr, q, state, weight_grad, edge_grads, settings)
     results = [torch.empty_like(t, dtype=state.dtype) for t in outputs]
     *_, grad_weight, grad_bias, grad_edge = results
-    for per_edge in (grad_bias, grad_edge):
-        per_edge.zero_()
     run_rows(
         grad_q_rows,
         *shared(csr, q, *settings),
@@ -126,7 +117,11 @@ def shared(csr, q, weight, bias, edge, seed, factor, dropout, self_loops):
         Numbers(number(factor), loops, loops * rows.idx.shape[0]),
         None
         if seed is None
-        else Dropout(int(seed), np.uint64(threshold(dropout)), number(kept_factor(dropout))),
+        else Dropout(
+            int(seed),
+            np.uint64(philox.threshold(dropout)),
+            number(philox.kept_factor(dropout)),
+        ),
         None if weight is None else wide(weight),
         np.empty((0, q.shape[1]), number) if bias is None else wide(bias),
         edges,
@@ -225,6 +220,7 @@ def grad_q_rows(
             for h in range(heads):
                 s = score_of(i, j, h, e, q, k, weight, bias, edge, numbers)
                 if s == -np.inf:
+                    clear(grad_bias, grad_edge, e, h)
                     continue
                 mp, ds = slopes(i, j, h, e, s, v, value_edge, grad, stats, dropout)
                 step = scaled(weight, numbers, ds)
@@ -272,31 +268,19 @@ def grad_kv_rows(
 
 
 @inlined
+def clear(grad_bias, grad_edge, e, h):
+    """A masked edge has no gradients."""
+    if grad_bias.size > 0:
+        grad_bias[e, h] = 0
+    if grad_edge is not None and grad_edge.size > 0:
+        grad_edge[e, h] = 0
+
+
+@inlined
 def send_for(t, idx, nodes):
     """Start to load what will be gathered at position t; hardware goes on from the first bytes."""
     if t < idx.size:
         prefetch(nodes, np.int64(idx[t]))
-
-
-def cache_line(_, nodes, node):
-    """Typing and code of a request for the cache line where a node's features begin."""
-
-    def generate(context, builder, signature, args):
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        start = builder.mul(args[1], builder.extract_value(array.strides, 0))
-        pointer = ir.IntType(8).as_pointer()
-        address = builder.gep(builder.bitcast(array.data, pointer), [start])
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        # To read, into every level of the cache, as data.
-        builder.call(function, [address, number(0), number(3), number(1)])
-        return context.get_dummy_value()
-
-    return numba.types.void(nodes, node), generate
-
-
-prefetch: Any = intrinsic(cache_line)
 
 
 @inlined
