@@ -78,24 +78,22 @@ __device__ void store_edge_grads(
 // (top, 1 / total, delta, 0) side by side, since the pass over the transpose reads them at random.
 // grad_weight [n, H, D] is each row's share; it, grad_bias [e', H] and grad_edge [e', H, D] may be
 // null.
-template <class K, class V, template <class> class Score, class Inputs>
+template <
+    class K, class V, template <class> class Score, class Inputs, class T = typename K::T,
+    class A = typename K::A>
 __global__ void __launch_bounds__(
     WARP,
-    warps<typename K::A>(
+    warps<A>(
         K::registers(2 + 2 * Score<K>::KEPT_ROWS, 1 + Inputs::VECTORS) + V::registers(1, 1), 16))
     attend_grad_q(
         const int* item_row, const long long* item_first, const int* item_edges,
-        const int* item_slot, const int* idx, const int* edge_id, const long long* ptr,
-        const typename K::T* q, const typename K::T* k, const typename K::T* v,
-        const typename K::T* out, const typename K::A* state, const typename K::T* grad,
-        const typename K::A* grad_lse, const typename K::A* weight, const typename K::A* bias,
-        const typename K::T* edge, const long long* seed, typename K::T* grad_q,
-        typename K::A* stats_out, typename K::A* grad_weight, typename K::A* grad_bias,
-        typename K::T* grad_edge, typename K::A* partial_q, typename K::A* partial_weight,
+        const int* item_slot, const int* idx, const int* edge_id, const long long* ptr, const T* q,
+        const T* k, const T* v, const T* out, const A* state, const T* grad, const A* grad_lse,
+        const A* weight, const A* bias, const T* edge, const long long* seed, T* grad_q,
+        A* stats_out, A* grad_weight, A* grad_bias, T* grad_edge, A* partial_q, A* partial_weight,
         long long items, long long parts, long long heads_per_warp, long long heads,
         long long key_width, long long value_width, long long num_edges, double factor,
         long long threshold, double kept) {
-    using A = typename K::A;
     Warp warp(parts);
     if (warp.item >= items) return;
     Item item(item_row, item_first, item_edges, item_slot, warp.item);
@@ -150,21 +148,20 @@ __global__ void __launch_bounds__(
 
 // grad k_j = sum_e ds_e dt(k_j, q_i) and grad v_j = sum_e m_e p_e g_i, where the items walk the
 // transpose: row j of an item is a source, idx names the receivers i.
-template <class K, class V, template <class> class Score, class Inputs>
+template <
+    class K, class V, template <class> class Score, class Inputs, class T = typename K::T,
+    class A = typename K::A>
 __global__ void __launch_bounds__(
-    WARP, warps<typename K::A>(
-              K::registers(2 + Score<K>::KEPT_ROWS, 1 + Inputs::VECTORS) + V::registers(2, 1), 32))
+    WARP,
+    warps<A>(K::registers(2 + Score<K>::KEPT_ROWS, 1 + Inputs::VECTORS) + V::registers(2, 1), 32))
     attend_grad_kv(
         const int* item_row, const long long* item_first, const int* item_edges,
-        const int* item_slot, const int* idx, const int* edge_id, const long long* ptr,
-        const typename K::T* q, const typename K::T* k, const typename K::T* v,
-        const typename K::A* stats, const typename K::T* grad, const typename K::A* weight,
-        const typename K::A* bias, const typename K::T* edge, const long long* seed,
-        typename K::T* grad_k, typename K::T* grad_v, typename K::A* partial_k,
-        typename K::A* partial_v, long long items, long long parts, long long heads_per_warp,
-        long long heads, long long key_width, long long value_width, long long num_edges,
-        double factor, long long threshold, double kept) {
-    using A = typename K::A;
+        const int* item_slot, const int* idx, const int* edge_id, const long long* ptr, const T* q,
+        const T* k, const T* v, const A* stats, const T* grad, const A* weight, const A* bias,
+        const T* edge, const long long* seed, T* grad_k, T* grad_v, A* partial_k, A* partial_v,
+        long long items, long long parts, long long heads_per_warp, long long heads,
+        long long key_width, long long value_width, long long num_edges, double factor,
+        long long threshold, double kept) {
     Warp warp(parts);
     if (warp.item >= items) return;
     Item item(item_row, item_first, item_edges, item_slot, warp.item);

@@ -23,20 +23,20 @@ __device__ void merge_slots(const V& values, SoftmaxState<A>& state, A (&mixed)[
 // [n, H, V]; lse [n, H], natural logarithm; state [n, H, 2] (top, 1 / total) in base 2, from which
 // the backward pass finds each weight again. partial_out [slots, H, V] and partial_state
 // [slots, H, 2] (top, total) are for cut rows.
-template <class K, class V, template <class> class Score, class Inputs>
+template <
+    class K, class V, template <class> class Score, class Inputs, class T = typename K::T,
+    class A = typename K::A>
 __global__ void __launch_bounds__(
-    WARP, warps<typename K::A>(
-              K::registers(1 + Score<K>::KEPT_ROWS, 1 + Inputs::VECTORS) + V::registers(1, 1), 16))
+    WARP,
+    warps<A>(K::registers(1 + Score<K>::KEPT_ROWS, 1 + Inputs::VECTORS) + V::registers(1, 1), 16))
     attend_forward(
         const int* item_row, const long long* item_first, const int* item_edges,
-        const int* item_slot, const int* idx, const int* edge_id, const long long* ptr,
-        const typename K::T* q, const typename K::T* k, const typename K::T* v,
-        const typename K::A* weight, const typename K::A* bias, const typename K::T* edge,
-        const long long* seed, typename K::T* out, typename K::A* lse, typename K::A* state_out,
-        typename K::A* partial_out, typename K::A* partial_state, long long items, long long parts,
-        long long heads_per_warp, long long heads, long long key_width, long long value_width,
-        long long num_edges, double factor, long long threshold, double kept) {
-    using A = typename K::A;
+        const int* item_slot, const int* idx, const int* edge_id, const long long* ptr, const T* q,
+        const T* k, const T* v, const A* weight, const A* bias, const T* edge,
+        const long long* seed, T* out, A* lse, A* state_out, A* partial_out, A* partial_state,
+        long long items, long long parts, long long heads_per_warp, long long heads,
+        long long key_width, long long value_width, long long num_edges, double factor,
+        long long threshold, double kept) {
     Warp warp(parts);
     if (warp.item >= items) return;
     Item item(item_row, item_first, item_edges, item_slot, warp.item);
@@ -97,16 +97,15 @@ __global__ void __launch_bounds__(
 }
 
 // The weight m p of every edge, weights [e', H], from the state that the forward pass left.
-template <class K, template <class> class Score, class Inputs>
+template <
+    class K, template <class> class Score, class Inputs, class T = typename K::T,
+    class A = typename K::A>
 __global__ void __launch_bounds__(WARP) attend_weights(
     const int* item_row, const long long* item_first, const int* item_edges, const int* item_slot,
-    const int* idx, const int* edge_id, const long long* ptr, const typename K::T* q,
-    const typename K::T* k, const typename K::A* state, const typename K::A* weight,
-    const typename K::A* bias, const typename K::T* edge, const long long* seed,
-    typename K::A* weights_out, long long items, long long parts, long long heads_per_warp,
-    long long heads, long long key_width, long long num_edges, double factor, long long threshold,
-    double kept) {
-    using A = typename K::A;
+    const int* idx, const int* edge_id, const long long* ptr, const T* q, const T* k,
+    const A* state, const A* weight, const A* bias, const T* edge, const long long* seed,
+    A* weights_out, long long items, long long parts, long long heads_per_warp, long long heads,
+    long long key_width, long long num_edges, double factor, long long threshold, double kept) {
     Warp warp(parts);
     if (warp.item >= items) return;
     Item item(item_row, item_first, item_edges, item_slot, warp.item);
