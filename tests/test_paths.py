@@ -14,17 +14,17 @@ from neighborgraph.paths import cache_root, data_root, private_folder
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NEIGHBORGRAPH_CACHE", "NEIGHBORGRAPH_DATA", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/somewhere")
 
 
 CACHE_ROOTS = [
-    ({}, "/home/somebody/.cache/neighborgraph"),
+    ({}, "/somewhere/.cache/neighborgraph"),
     ({"NEIGHBORGRAPH_CACHE": "/kernels"}, "/kernels"),
     ({"NEIGHBORGRAPH_CACHE": "/kernels", "XDG_CACHE_HOME": "/xdg"}, "/kernels"),
-    ({"NEIGHBORGRAPH_CACHE": "~/kernels"}, "/home/somebody/kernels"),
-    ({"NEIGHBORGRAPH_CACHE": ""}, "/home/somebody/.cache/neighborgraph"),
+    ({"NEIGHBORGRAPH_CACHE": "~/kernels"}, "/somewhere/kernels"),
+    ({"NEIGHBORGRAPH_CACHE": ""}, "/somewhere/.cache/neighborgraph"),
     ({"XDG_CACHE_HOME": "/xdg"}, "/xdg/neighborgraph"),
-    ({"XDG_CACHE_HOME": "relative"}, "/home/somebody/.cache/neighborgraph"),
+    ({"XDG_CACHE_HOME": "relative"}, "/somewhere/.cache/neighborgraph"),
     ({"HOME": ""}, "/nonexistent/.cache/neighborgraph"),
 ]
 
@@ -47,7 +47,7 @@ def test_a_relative_cache_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(None, "data"), ("", "data"), ("/sets", "/sets"), ("~/sets", "/home/somebody/sets")],
+    [(None, "data"), ("", "data"), ("/sets", "/sets"), ("~/sets", "/somewhere/sets")],
 )
 def test_data_root(value: str | None, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if value is not None:

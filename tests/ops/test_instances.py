@@ -1,4 +1,7 @@
-"""Every kernel instance compiles without a GPU, and launches ask for nothing else."""
+"""Kernel instances compile without a GPU: all of aggregate, and a cover of those of attend.
+
+The cover has every plan of the plain dot product, and every score with every set of edge inputs.
+"""
 
 import importlib.util
 import re
