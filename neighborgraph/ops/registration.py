@@ -64,10 +64,11 @@ def differentiable_once(op: str) -> Callable[[Callable[..., Any]], Callable[...,
     def decorate(backward: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(backward)
         def wrapper(ctx: Any, *grads: Tensor) -> Any:
+            if not torch.is_grad_enabled():
+                return backward(ctx, *grads)
             with torch.no_grad():
                 outputs = backward(ctx, *grads)
-            # torch.compile refuses second derivatives by itself.
-            if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            if torch.compiler.is_compiling():  # which refuses second derivatives by itself
                 return outputs
             return tuple(None if o is None else Once.apply(o.requires_grad_(), op) for o in outputs)
 
