@@ -100,6 +100,8 @@ class Fused:
                 return f"the layer has its own {name}"
         if self.flow != "source_to_target":
             return f"flow={self.flow!r}"
+        if self.node_dim not in (0, -2):
+            return f"node_dim={self.node_dim}"
         if self.decomposed_layers != 1:
             return f"decomposed_layers={self.decomposed_layers}"
         return "" if torch.compiler.is_compiling() else transform_refusal()
@@ -140,11 +142,22 @@ def width_refusal(x: Tensor, width: int) -> str:
     return ""
 
 
-def wants_grad(*inputs: Tensor | None) -> bool:
-    """Whether a gradient of one of the inputs may be asked for."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
+def wants_grad(layer: torch.nn.Module, *inputs: Tensor | None) -> bool:
+    """Whether a gradient of an input or a parameter may be asked for."""
+    if not torch.is_grad_enabled():
+        return False
+    if any(x is not None and x.requires_grad for x in inputs):
+        return True
+    return any(parameter.requires_grad for parameter in layer.parameters())
 
 
 def for_pyg(edge_index: Any) -> Any:
-    """An adjacency that PyG knows."""
-    return edge_index.edge_index if isinstance(edge_index, Graph) else edge_index
+    """An adjacency that PyG's code computes with, and correctly.
+
+    On a CPU, Torch 2.13 gathers the wrong rows by an expanded int32 index, which makes PyG's
+    gradients wrong for an ``edge_index`` in int32.
+    """
+    if isinstance(edge_index, Graph):
+        return edge_index.edge_index
+    is_int32 = isinstance(edge_index, Tensor) and edge_index.dtype == torch.int32
+    return edge_index.long() if is_int32 and edge_index.device.type == "cpu" else edge_index

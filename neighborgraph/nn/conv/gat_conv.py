@@ -97,11 +97,11 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
         source, target = (x, x) if isinstance(x, Tensor) else x
         num_nodes = num_nodes_of(edge_index, source, target, size)
         value, alpha_source, alpha_target = self.scores(source, target, num_nodes[1])
+        graph = graph_of(edge_index, num_nodes, transpose=wants_grad(self, value))
         edge = None
         if self.lin_edge is not None and edge_attr is not None:
             features = edge_features(self, edge_index, edge_attr, num_nodes[1])
             edge = self.edge_scores(features)[..., None].to(alpha_source.dtype)
-        graph = graph_of(edge_index, num_nodes, transpose=wants_grad(value, alpha_source))
         inputs = graph, alpha_target, alpha_source, value.to(alpha_source.dtype)
         options = {
             "score": Additive(negative_slope=self.negative_slope),
