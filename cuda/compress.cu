@@ -7,8 +7,8 @@ __device__ inline long long thread() {
     return blockIdx.x * (long long)blockDim.x + threadIdx.x;
 }
 
-// key [edges + loops]: the row of each edge; row `rows`, which does not exist, for an edge that does
-// not count: one whose ends are out of range, which also clears valid [1], and a loop that is
+// key [edges + loops]: the row of each edge; row `rows`, which does not exist, for an edge that
+// does not count: one whose ends are out of range, which also clears valid [1], and a loop that is
 // replaced. The loops of all nodes come last.
 template <class I>
 __global__ void compress_keys(
@@ -75,8 +75,8 @@ __global__ void compress_rows(
     cuts[row] = Cut::of_degree(degree).pack();
 }
 
-// cuts [rows], summed up to and with each row -> items [rows + extra], split_row [splits], split_ptr
-// [splits + 1], padded.
+// cuts [rows], summed up to and with each row -> items [rows + extra], split_row [splits],
+// split_ptr [splits + 1], padded.
 __global__ void compress_items(
     const long long* ptr, const long long* cuts, int* item_row, long long* item_first,
     int* item_edges, int* item_slot, int* split_row, int* split_ptr, long long rows,
