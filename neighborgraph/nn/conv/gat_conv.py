@@ -122,8 +122,8 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
         self, source: Tensor, target: Tensor | None, num_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Values [m, H, C], and the shares [m, H, 1] and [n, H, 1] of nodes in the scores."""
-        lin_source = self.lin_src if self.lin is None else self.lin
-        lin_target = self.lin_dst if self.lin is None else self.lin
+        lin_source: Any = self.lin_src if self.lin is None else self.lin
+        lin_target: Any = self.lin_dst if self.lin is None else self.lin
         value = lin_source(source).view(-1, self.heads, self.out_channels)
         alpha_source = (value * self.att_src).sum(-1, keepdim=True)
         if target is None:
@@ -139,7 +139,8 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
         They are linear in the features, so the product with a weight of H rows takes the place of
         one with H * C rows that makes a tensor of the size of all messages.
         """
-        lin, shape = self.lin_edge, (self.heads, self.out_channels)
+        lin: Any = self.lin_edge
+        shape = self.heads, self.out_channels
         if type(lin) is not Linear or lin._forward_hooks or lin._forward_pre_hooks:
             return (lin(features).view(-1, *shape) * self.att_edge).sum(-1)
         weight = lin.weight.view(*shape, lin.in_channels)

@@ -98,7 +98,7 @@ class GATv2Conv(Fused, torch_geometric.nn.GATv2Conv):
         query = key if shared else self.lin_r(target).view(-1, *heads)
         graph = graph_of(edge_index, num_nodes, transpose=wants_grad(self, query, key))
         edge = None
-        if edge_attr is not None:
+        if self.lin_edge is not None and edge_attr is not None:
             features = edge_features(self, edge_index, edge_attr, num_nodes[1])
             edge = self.lin_edge(features).view(-1, *heads)
         # The dtype of PyG's scores, which autocast leaves in that of the parameters.

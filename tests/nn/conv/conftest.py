@@ -16,7 +16,7 @@ import neighborgraph.nn
 from neighborgraph.graph import Graph
 
 NODES = 14
-CLOSE = {"rtol": 1e-9, "atol": 1e-10}
+RTOL, ATOL = 1e-9, 1e-10
 
 
 def random_edges(nodes: int, edges: int, seed: int = 0) -> Tensor:
@@ -63,11 +63,12 @@ def sparse(values: Tensor | None = None) -> Tensor:
     return torch.sparse_coo_tensor(edge_index.flip(0), values, (6, 6)).coalesce()
 
 
+MakeEdgeIndex: Any = EdgeIndex  # whose arguments type checkers take for those of a Tensor
 FORMATS: dict[str, Callable[[], Any]] = {
     "int64": simple_edges,
     "int32": lambda: simple_edges().int(),
-    "EdgeIndex": lambda: EdgeIndex(simple_edges(), sparse_size=(6, 6)),
-    "EdgeIndex by col": lambda: EdgeIndex(simple_edges(), sparse_size=(6, 6), sort_order="col"),
+    "EdgeIndex": lambda: MakeEdgeIndex(simple_edges(), sparse_size=(6, 6)),
+    "EdgeIndex by col": lambda: MakeEdgeIndex(simple_edges(), sparse_size=(6, 6), sort_order="col"),
     "csr": lambda: sparse().to_sparse_csr(),
     "csc": lambda: sparse().to_sparse_csc(),
     "coo": sparse,
@@ -105,7 +106,7 @@ def pair() -> Callable[..., Pair]:
     return make
 
 
-def run(layer: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+def run(layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
     """What a layer returns, and all gradients of a loss that weighs every output differently."""
     layer.zero_grad()
     leaves: list[Tensor] = []
@@ -157,7 +158,11 @@ def assert_same() -> Callable[..., None]:
             wanted, actual = run(pyg, theirs, options), run(ours, inputs, options)
         for name in ("out", "inputs", "parameters"):
             torch.testing.assert_close(
-                actual[name], wanted[name], msg=lambda text, n=name: f"{n}: {text}", **CLOSE
+                actual[name],
+                wanted[name],
+                rtol=RTOL,
+                atol=ATOL,
+                msg=lambda text, n=name: f"{n}: {text}",
             )
 
     return compare
@@ -203,6 +208,6 @@ def compiled() -> Callable[..., None]:
             actual = run(whole, inputs, {})
         wanted = run(layer, inputs, {})
         for name in ("out", "inputs", "parameters"):
-            torch.testing.assert_close(actual[name], wanted[name], **CLOSE)
+            torch.testing.assert_close(actual[name], wanted[name], rtol=RTOL, atol=ATOL)
 
     return check

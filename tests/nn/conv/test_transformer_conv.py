@@ -127,7 +127,7 @@ def test_wrong_inputs_are_refused_as_in_pyg(pair, features, edge_index) -> None:
             with pytest.raises(error):
                 layer(x, wrong, attr)
     with pytest.raises(InputError, match="edge_index has 6 sources, but there are features of 14"):
-        ours(x, torch.sparse_coo_tensor(size=(6, 6)).coalesce(), attr[:0])
+        ours(x, torch.eye(6).to_sparse(), attr[:0])
 
 
 @pytest.mark.parametrize("edge_dim", [None, 3])
