@@ -178,13 +178,13 @@ def as_factor(
     return factor.to(wide)
 
 
-def autocast(*features: Tensor) -> tuple[Tensor, ...]:
-    """The features in the dtype of autocast where it is on; float64 stays what it is."""
-    device = features[0].device.type
-    if device not in ("cpu", "cuda") or not torch.is_autocast_enabled(device):
+def autocast(x: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
+    """Features in the dtype of autocast where it is on; float64 stays what it is."""
+    features, device = (x, *others), x.device.type
+    if device not in DEVICES or not torch.is_autocast_enabled(device):
         return features
     dtype = torch.get_autocast_dtype(device)
-    return tuple(x if x.dtype == torch.float64 else x.to(dtype) for x in features)
+    return tuple(x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in features)
 
 
 def as_rows(csr: list[Tensor]) -> Csr:
