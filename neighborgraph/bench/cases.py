@@ -68,7 +68,7 @@ DEFAULTS = {
         attend("arxiv-clustered", 8, 64),
         attend("arxiv-clustered", 1, 64),
         attend("mesh", 16, 64, "dot+edge"),
-        # In float16 the compiled peer fights for the hub's row, and did not end within five minutes.
+        # In float16 the compiled peer fights for the hub's row: it did not end in five minutes.
         Case("attend", "uniform", "dot", "float32", 1, 128),
         Case("attend", "skewed", "dot", "float32", 1, 128),
         attend("cora-clustered", 8, 64),
