@@ -37,6 +37,9 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
     "Graph Attention Networks", https://arxiv.org/abs/1710.10903.
     """
 
+    # propagate_type: (x: OptPairTensor, alpha: Tensor)
+    # edge_updater_type: (alpha: OptPairTensor, edge_attr: OptTensor)
+
     def path(
         self,
         x: Tensor | OptPairTensor,

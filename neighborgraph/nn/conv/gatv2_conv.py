@@ -36,6 +36,9 @@ class GATv2Conv(Fused, torch_geometric.nn.GATv2Conv):
     "How Attentive are Graph Attention Networks?", https://arxiv.org/abs/2105.14491.
     """
 
+    # propagate_type: (x: PairTensor, alpha: Tensor)
+    # edge_updater_type: (x: PairTensor, edge_attr: OptTensor)
+
     def path(
         self,
         x: Tensor | PairTensor,

@@ -32,6 +32,8 @@ class TransformerConv(Fused, torch_geometric.nn.TransformerConv):
     "Masked Label Prediction", https://arxiv.org/abs/2009.03509.
     """
 
+    # propagate_type: (query: Tensor, key: Tensor, value: Tensor, edge_attr: OptTensor)
+
     def path(
         self,
         x: Tensor | PairTensor,
