@@ -1,0 +1,65 @@
+"""A pytest plugin that puts our classes in the place of PyG's, in every PyG module.
+
+``python -m pytest -p swap --swap torch_geometric.nn.GCNConv=neighborgraph.nn.GCNConv``. PyG's modules
+are replaced from within, so its models, its transforms and the tests that import it all get ours.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterable
+
+import pytest
+
+# Loaded before a test folder comes first on the path: a checkout of PyG holds a package of this name.
+import torch_geometric
+import torch_geometric.explain
+import torch_geometric.loader
+import torch_geometric.nn
+import torch_geometric.testing
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--swap``."""
+    parser.addoption("--swap", action="append", default=[], metavar="THEIRS=OURS")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Swap before the first test module, or conftest, can have imported a class."""
+    pairs = early_config.known_args_namespace.swap
+    swap_all(dict(tuple(map(named, pair.split("="))) for pair in pairs))
+    if any(".loader." in pair for pair in pairs):
+        # It skips what needs pyg-lib or torch-sparse, of which our loaders need neither.
+        torch_geometric.testing.onlyNeighborSampler = lambda test: test
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what is tested."""
+    pairs = config.getoption("swap")
+    return f"torch_geometric {torch_geometric.__version__}, {len(pairs)} classes swapped"
+
+
+def named(path: str) -> type:
+    """The class behind ``package.Class``."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def swap_all(ours: dict[type, type], package: str = "torch_geometric") -> int:
+    """Replace classes by others wherever a loaded module of a package names them; how often."""
+    count = 0
+    for module in modules_of(package):
+        for name, value in list(vars(module).items()):
+            if isinstance(value, type) and value in ours:
+                setattr(module, name, ours[value])
+                count += 1
+    return count
+
+
+def modules_of(package: str) -> Iterable[object]:
+    """The loaded modules of a package."""
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name == package or name.startswith(f"{package}.")
+    ]
