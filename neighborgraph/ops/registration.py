@@ -91,6 +91,17 @@ class Once(torch.autograd.Function):
         raise RuntimeError(f"{ctx.op} can be differentiated once, not twice")
 
 
+def distinct(*inputs: Any) -> tuple[Any, ...]:
+    """The arguments of an ``autograd.Function``, of which torch.compile accepts no tensor twice."""
+    if not torch.compiler.is_compiling():
+        return inputs
+    different: list[Any] = []
+    for value in inputs:
+        repeats = isinstance(value, Tensor) and any(value is other for other in different)
+        different.append(value.view_as(value) if repeats else value)
+    return tuple(different)
+
+
 def rows_and_cols(csr: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Undo ``*graph.rows, *graph.cols``; the second is empty without a transpose."""
     size = len(Csr._fields)

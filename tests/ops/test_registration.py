@@ -19,6 +19,7 @@ from neighborgraph.ops import (
     attend_with_lse,
     attend_with_weights,
 )
+from neighborgraph.ops.compress import compress  # noqa: F401, so that it is registered
 from neighborgraph.ops.registration import (
     OPERATORS,
     accumulation_dtype,
@@ -99,6 +100,21 @@ def attend_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]
             yield cols, q, k, values, stats, outs, *settings
 
 
+def compress_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
+    """Both directions, with self-loops where a graph can have them."""
+    n, m = graph.num_rows, graph.num_cols
+    for transpose in (False, True):
+        yield graph.edge_index, n, m, transpose, n == m
+        yield graph.edge_index.int(), n, m, transpose, False
+
+
+ARGUMENTS = {
+    "aggregate": aggregate_arguments,
+    "attend": attend_arguments,
+    "compress": compress_arguments,
+}
+
+
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_opcheck(device: str, operator: str, kind: str) -> None:
@@ -112,7 +128,7 @@ def test_opcheck(device: str, operator: str, kind: str) -> None:
         features = torch.randn(size, heads, width).to(device, dtype)
         return features.requires_grad_(layout == "requires grad")
 
-    arguments = attend_arguments if operator.startswith("attend") else aggregate_arguments
+    arguments = ARGUMENTS[operator.partition("_")[0]]
     calls = list(arguments(operator, make().to(device), draw))
     assert calls, f"{operator} has no arguments here: add them"
     overload = getattr(torch.ops.neighborgraph, operator).default
@@ -131,7 +147,7 @@ def test_every_operator_of_the_namespace_is_listed() -> None:
         if name.startswith("neighborgraph::")
     }
     assert defined == set(OPERATORS)
-    assert len(OPERATORS) == len(set(OPERATORS)) == 7
+    assert len(OPERATORS) == len(set(OPERATORS)) == 8
 
 
 def test_operators_work_on_meta_tensors() -> None:

@@ -45,6 +45,7 @@ from neighborgraph.ops.registration import (
     accumulation_dtype,
     as_factor,
     autocast,
+    distinct,
     expect_differentiable,
     expect_features,
     expect_graph,
@@ -168,7 +169,7 @@ def apply(graph: Graph, inputs: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor
     )
     if not wanted:
         return attend_forward(list(graph.rows), *inputs)
-    return Attend.apply(*inputs, graph.rows, graph.cols)
+    return Attend.apply(*distinct(*inputs), graph.rows, graph.cols)
 
 
 def prepared(
