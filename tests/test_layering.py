@@ -42,7 +42,13 @@ MAY_IMPORT = {
 RIM = {
     "numba": ("jit/numba_kernel.py", "jit/numba_inline.py", "ops/*/cpu.py"),
     "cuda": ("jit/*.py",),
-    "torch_geometric": ("graph/convert.py", "data/*.py", "bench/*.py", "nn/conv/*.py"),
+    "torch_geometric": (
+        "graph/convert.py",
+        "data/*.py",
+        "bench/*.py",
+        "nn/accelerate.py",
+        "nn/conv/*.py",
+    ),
     "ogb": ("data/*.py", "bench/*.py"),
     "sklearn": ("data/*.py",),
     "scipy": ("data/*.py", "graph/convert.py", "bench/*.py"),

@@ -108,7 +108,7 @@ def test_a_training_is_the_same(name: str, dtype: torch.dtype) -> None:
 def count_fused(model: nn.Module) -> set[bool]:
     """Filled, while the model runs, with whether its layers take the fused path."""
     seen: set[bool] = set()
-    for path, module in model.named_modules():
+    for module in model.modules():
         if hasattr(module, "path"):
             module.register_forward_pre_hook(
                 lambda layer, args, kwargs: seen.add(layer.path(*args, **kwargs)[0]),

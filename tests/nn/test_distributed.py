@@ -24,9 +24,9 @@ def processes(world: int, backend: str, folder: Path) -> list[subprocess.Popen]:
 
 def expect_one_equals_two(backend: str, folder: Path, rtol: float) -> None:
     """Train both ways and compare all parameters and losses."""
-    for process in processes(2, backend, folder) + processes(1, backend, folder):
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
+    started = processes(2, backend, folder) + processes(1, backend, folder)
+    errors = [process.communicate(timeout=300)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], "\n".join(errors)
     (one, one_losses), *two = (
         torch.load(folder / name) for name in ("0-of-1.pt", "0-of-2.pt", "1-of-2.pt")
     )

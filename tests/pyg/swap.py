@@ -1,7 +1,7 @@
 """A pytest plugin that puts our classes in the place of PyG's, in every PyG module.
 
-``python -m pytest -p swap --swap torch_geometric.nn.GCNConv=neighborgraph.nn.GCNConv``. PyG's modules
-are replaced from within, so its models, its transforms and the tests that import it all get ours.
+``python -m pytest -p swap --swap torch_geometric.nn.GCNConv=neighborgraph.nn.GCNConv``. The swap is
+made inside PyG's modules, so its models, its transforms and the tests that import it all get ours.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pytest
 
-# Loaded before a test folder comes first on the path: a checkout of PyG holds a package of this name.
+# Before a checkout of PyG, which holds a package of this name, can come first on the path.
 import torch_geometric
 import torch_geometric.explain
 import torch_geometric.loader
