@@ -40,6 +40,11 @@ def test_model():
 def test_another_layer():
     assert outputs(torch_geometric.nn.SAGEConv(2, 2)).any()
 
+def test_rounding():
+    assert torch.allclose(torch.tensor(3e-8), torch.tensor(0.0))
+    assert not torch.allclose(torch.tensor(3e-6), torch.tensor(0.0))
+    assert not torch.allclose(torch.tensor(3e-8), torch.tensor(0.0), atol=1e-8)
+
 def test_that_fails_anyhow():
     assert False
 """
@@ -62,7 +67,9 @@ def test_a_planted_class_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = kit.compare(tmp_path, "test_tiny.py", [pair], tmp_path / "results")
     assert found.new_failures == ["test.test_tiny::test_layer", "test.test_tiny::test_model"]
     assert found.shared_failures == ["test.test_tiny::test_that_fails_anyhow"]
-    assert str(found) == "PyG: 1 failed, 3 passed; ours: 3 failed, 1 passed"
+    assert str(found) == (
+        "PyG: 1 failed, 4 passed; ours: 3 failed, 2 passed (1 comparisons up to rounding)"
+    )
 
 
 def test_every_module_of_a_package_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
