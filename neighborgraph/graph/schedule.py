@@ -5,7 +5,7 @@ after all others are done. The items of a cut row leave partial results in numbe
 a second kernel combines in slot order, so the result does not depend on timing.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,7 +41,12 @@ def schedule(ptr: Tensor, max_item_edges: int = MAX_ITEM_EDGES) -> Schedule:
     items = cut_rows(ptr, max_item_edges)
     is_long = items.item_edges >= LONG_ITEM_EDGES
     order = torch.cat([is_long.nonzero().view(-1), (~is_long).nonzero().view(-1)])
-    return Schedule(*(values[order] for values in items[:4]), *items[4:])
+    return items._replace(
+        item_row=items.item_row[order],
+        item_first=items.item_first[order],
+        item_edges=items.item_edges[order],
+        item_slot=items.item_slot[order],
+    )
 
 
 def cut_rows(ptr: Tensor, max_item_edges: int = MAX_ITEM_EDGES) -> Schedule:
@@ -83,7 +88,8 @@ def bounds(num_edges: int) -> tuple[int, int]:
     same e, those from 513 on. The items of cut rows number what is beyond one a row plus c, so
     there are slots for them all, and one to spare where an item beyond one a row is not needed.
     """
-    return torch.sym_max(num_edges - 1, 0) // MAX_ITEM_EDGES, num_edges // (MAX_ITEM_EDGES + 1)
+    beyond_one: Any = torch.sym_max(num_edges - 1, 0)  # num_edges may be symbolic
+    return beyond_one // MAX_ITEM_EDGES, num_edges // (MAX_ITEM_EDGES + 1)
 
 
 def padded(items: Schedule, num_rows: int, num_edges: int) -> Schedule:

@@ -18,10 +18,27 @@ from neighborgraph.nn.propagate import (
 )
 
 if TYPE_CHECKING:
+    from neighborgraph.nn.conv import APPNP as APPNP
     from neighborgraph.nn.conv import GATConv as GATConv
+    from neighborgraph.nn.conv import GATv2Conv as GATv2Conv
+    from neighborgraph.nn.conv import GCNConv as GCNConv
+    from neighborgraph.nn.conv import GINConv as GINConv
+    from neighborgraph.nn.conv import GraphConv as GraphConv
+    from neighborgraph.nn.conv import LGConv as LGConv
+    from neighborgraph.nn.conv import SAGEConv as SAGEConv
     from neighborgraph.nn.conv import TransformerConv as TransformerConv
 
-CONVS = ("GATConv", "TransformerConv")
+CONVS = (
+    "APPNP",
+    "GATConv",
+    "GATv2Conv",
+    "GCNConv",
+    "GINConv",
+    "GraphConv",
+    "LGConv",
+    "SAGEConv",
+    "TransformerConv",
+)
 """The layers of ``neighborgraph.nn.conv``."""
 
 __all__ = [

@@ -136,6 +136,7 @@ def test_other_faults_are_refused() -> None:
         compress(torch.zeros(2, 4, dtype=torch.int64), (3, 4), self_loops=True)
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_sizes_are_symbolic_under_compile() -> None:
     def total(edge_index, x):
         return aggregate(compress(edge_index, (x.shape[0], x.shape[0]), self_loops=True), x)

@@ -40,7 +40,7 @@ def loops_refusal(
 
 def weights_refusal(wanted: bool, layer: Any, *inputs: Tensor | None) -> str:
     """Why PyG has to return attention weights, or an empty string."""
-    if wanted and wants_grad(*inputs, *layer.parameters()):
+    if wanted and wants_grad(layer, *inputs):
         return "attention weights with a gradient"
     return ""
 

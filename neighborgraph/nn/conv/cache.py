@@ -8,7 +8,7 @@ keeps it alive nor outlives it.
 
 import weakref
 from collections.abc import Callable, Hashable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ class Kept(NamedTuple):
 
     graph: Graph
     stream: int
-    ready: torch.cuda.Event | None
+    ready: Any
 
 
 class Entry(NamedTuple):
@@ -95,7 +95,7 @@ def forget(key: int) -> Callable[[weakref.ref], None]:
     return remove
 
 
-def now(device: torch.device) -> tuple[int, torch.cuda.Event | None]:
+def now(device: torch.device) -> tuple[int, Any]:
     """The current stream of a device and a mark in it."""
     if device.type != "cuda":
         return 0, None

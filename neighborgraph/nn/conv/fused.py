@@ -1,7 +1,8 @@
 """What the layers over PyG's classes have in common: which code an input takes, and why."""
 
 import copy
-from typing import Any, ClassVar, NamedTuple
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +24,10 @@ HOOKS = tuple(
 )
 
 
+# What type checkers see; at run time PyG's class comes after `Fused`.
+Base = MessagePassing if TYPE_CHECKING else object
+
+
 class Path(NamedTuple):
     """Which code a layer runs on an input."""
 
@@ -37,7 +42,7 @@ class Path(NamedTuple):
         return Path(reason == "", reason)
 
 
-class Fused:
+class Fused(Base):
     """Goes before PyG's class in the bases of a layer; adds no state of its own.
 
     A layer of PyG becomes one of these when its ``__class__`` is changed, and the other way round.
@@ -51,22 +56,16 @@ class Fused:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Find PyG's class, and what its generated code needs to know."""
         super().__init_subclass__(**kwargs)
-        cls.pyg = next(
-            base for base in cls.__mro__ if base.__module__.startswith("torch_geometric")
-        )
+        cls.pyg = next(base for base in cls.__mro__ if is_of_pyg(base))
         changed = (
             name
             for name in (*METHODS, *GENERATED)
             if getattr(cls, name) is not getattr(cls.pyg, name)
         )
         cls.overridden = next(changed, "")
-        # PyG reads these from the source of the class, which it looks up by name: ours would hide
-        # that of its own class.
-        inspector = Inspector(cls.pyg)
         for name in GENERATED:
-            found = inspector.get_params_from_method_call(name, exclude=[0, "edge_index", "size"])
-            if found and f"{name}_type" not in cls.__dict__:
-                setattr(cls, f"{name}_type", {p.name: p.type_repr for p in found.values()})
+            if f"{name}_type" not in cls.__dict__:
+                setattr(cls, f"{name}_type", call_types(cls, name))
 
     def _set_jittable_templates(self, raise_on_error: bool = False) -> None:
         super()._set_jittable_templates(raise_on_error)
@@ -100,6 +99,8 @@ class Fused:
                 return f"the layer has its own {name}"
         if self.flow != "source_to_target":
             return f"flow={self.flow!r}"
+        if self.node_dim not in (0, -2):
+            return f"node_dim={self.node_dim}"
         if self.decomposed_layers != 1:
             return f"decomposed_layers={self.decomposed_layers}"
         return "" if torch.compiler.is_compiling() else transform_refusal()
@@ -122,11 +123,33 @@ class Fused:
         return "" if self.aggr in fused else f"aggr={self.aggr!r}"
 
 
+def is_of_pyg(base: type) -> bool:
+    """Whether a class is one of PyG's own."""
+    return base.__module__.partition(".")[0] == "torch_geometric"
+
+
+def call_types(layer: type[Fused], method: str) -> dict[str, str] | None:
+    """The arguments with which a layer calls ``propagate`` or ``edge_updater``, and their types.
+
+    PyG reads them from the sources of a class and its bases, which it looks up by name: the source
+    of ours would stand for that of PyG's. None, where there is no source, makes PyG take its slow
+    code, as it does itself.
+    """
+    inspector = Inspector(layer)
+    try:
+        inspector._source_dict[layer.pyg.__name__] = inspect.getsource(layer.pyg)
+        found = inspector.get_params_from_method_call(method, exclude=[0, "edge_index", "size"])
+    except OSError:
+        return None
+    return {parameter.name: parameter.type_repr for parameter in found.values()}
+
+
 def transform_refusal() -> str:
     """Tracing and transforms that do not know this project's operators."""
     if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
         return "the layer is being traced"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    functorch: Any = getattr(torch._C, "_functorch")  # noqa: B009, type stubs lack it
+    if functorch.peek_interpreter_stack() is not None:
         return "a transform of torch.func"
     if torch.autograd.forward_ad._current_level >= 0:
         return "forward-mode differentiation"
@@ -140,11 +163,22 @@ def width_refusal(x: Tensor, width: int) -> str:
     return ""
 
 
-def wants_grad(*inputs: Tensor | None) -> bool:
-    """Whether a gradient of one of the inputs may be asked for."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
+def wants_grad(layer: torch.nn.Module, *inputs: Tensor | None) -> bool:
+    """Whether a gradient of an input or a parameter may be asked for."""
+    if not torch.is_grad_enabled():
+        return False
+    if any(x is not None and x.requires_grad for x in inputs):
+        return True
+    return any(parameter.requires_grad for parameter in layer.parameters())
 
 
 def for_pyg(edge_index: Any) -> Any:
-    """An adjacency that PyG knows."""
-    return edge_index.edge_index if isinstance(edge_index, Graph) else edge_index
+    """An adjacency that PyG's code computes with, and correctly.
+
+    On a CPU, Torch 2.13 gathers the wrong rows by an expanded int32 index, which makes PyG's
+    gradients wrong for an ``edge_index`` in int32.
+    """
+    if isinstance(edge_index, Graph):
+        return edge_index.edge_index
+    is_int32 = isinstance(edge_index, Tensor) and edge_index.dtype == torch.int32
+    return edge_index.long() if is_int32 and edge_index.device.type == "cpu" else edge_index

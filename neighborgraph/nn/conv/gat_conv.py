@@ -97,11 +97,11 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
         source, target = (x, x) if isinstance(x, Tensor) else x
         num_nodes = num_nodes_of(edge_index, source, target, size)
         value, alpha_source, alpha_target = self.scores(source, target, num_nodes[1])
+        graph = graph_of(edge_index, num_nodes, transpose=wants_grad(self, value))
         edge = None
         if self.lin_edge is not None and edge_attr is not None:
             features = edge_features(self, edge_index, edge_attr, num_nodes[1])
             edge = self.edge_scores(features)[..., None].to(alpha_source.dtype)
-        graph = graph_of(edge_index, num_nodes, transpose=wants_grad(value, alpha_source))
         inputs = graph, alpha_target, alpha_source, value.to(alpha_source.dtype)
         options = {
             "score": Additive(negative_slope=self.negative_slope),
@@ -122,8 +122,8 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
         self, source: Tensor, target: Tensor | None, num_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Values [m, H, C], and the shares [m, H, 1] and [n, H, 1] of nodes in the scores."""
-        lin_source = self.lin_src if self.lin is None else self.lin
-        lin_target = self.lin_dst if self.lin is None else self.lin
+        lin_source: Any = self.lin_src if self.lin is None else self.lin
+        lin_target: Any = self.lin_dst if self.lin is None else self.lin
         value = lin_source(source).view(-1, self.heads, self.out_channels)
         alpha_source = (value * self.att_src).sum(-1, keepdim=True)
         if target is None:
@@ -139,7 +139,8 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
         They are linear in the features, so the product with a weight of H rows takes the place of
         one with H * C rows that makes a tensor of the size of all messages.
         """
-        lin, shape = self.lin_edge, (self.heads, self.out_channels)
+        lin: Any = self.lin_edge
+        shape = self.heads, self.out_channels
         if type(lin) is not Linear or lin._forward_hooks or lin._forward_pre_hooks:
             return (lin(features).view(-1, *shape) * self.att_edge).sum(-1)
         weight = lin.weight.view(*shape, lin.in_channels)

@@ -93,13 +93,13 @@ class TransformerConv(Fused, torch_geometric.nn.TransformerConv):
         heads = self.heads, self.out_channels
         query = self.lin_query(target).view(-1, *heads)
         key, value = (lin(source).view(-1, *heads) for lin in (self.lin_key, self.lin_value))
+        num_nodes, transpose = (source.shape[0], target.shape[0]), wants_grad(self, query, value)
+        graph = graph_of(edge_index, num_nodes, transpose=transpose)
         edge = None
         if self.lin_edge is not None:
             assert edge_attr is not None
             expect_edge_rows("edge_attr", edge_attr, edge_index)
             edge = self.lin_edge(edge_attr).view(-1, *heads)
-        num_nodes = source.shape[0], target.shape[0]
-        graph = graph_of(edge_index, num_nodes, transpose=wants_grad(query, key, value))
         dropout = self.dropout if self.drops() else 0.0
         if isinstance(return_attention_weights, bool):
             out, alpha = attend_with_weights(graph, query, key, value, edge=edge)

@@ -19,15 +19,20 @@ def compress(edge_index, num_rows, num_cols, transpose, self_loops) -> tuple[Ten
     edges = row.numel() + (size if self_loops else 0)
     begin = torch.zeros(size + 2, dtype=torch.int64)
     idx, edge_id = (torch.empty(edges, dtype=torch.int32) for _ in range(2))
-    arrays = (t.detach().contiguous().numpy() for t in (row, col, begin, idx, edge_id))
-    group(*arrays, size, self_loops)
+    ends = ids_of(row), ids_of(col)
+    group(*ends, begin.numpy(), idx.numpy(), edge_id.numpy(), size, self_loops)
     ptr = begin[: size + 1].clone()
     return Csr(ptr, idx, edge_id, *padded(cut_rows(ptr), size, edges))
 
 
+def ids_of(ids: Tensor) -> np.ndarray:
+    """Ids as kernels read them."""
+    return ids.detach().contiguous().numpy()
+
+
 def expect_ids(edge_index: Tensor, axis: int, size: int) -> None:
     """Refuse an id outside [0, size), naming the first position that has one."""
-    position = first_outside(edge_index[axis].detach().contiguous().numpy(), size)
+    position = first_outside(ids_of(edge_index[axis]), size)
     if position >= 0:
         nodes = ("sources", "receivers")[axis]
         raise IdError(
