@@ -14,7 +14,7 @@ from torch_geometric.explain import Explainer, GNNExplainer
 from neighborgraph import nn as ours
 from neighborgraph.errors import DtypeError, InputError
 from neighborgraph.nn import Report, accelerate, restore
-from neighborgraph.nn.accelerate import Layer
+from neighborgraph.nn.accelerate import Layer, originals
 
 WIDTH = 8
 LAYERS: dict[str, Callable[[], nn.Module]] = {
@@ -40,7 +40,7 @@ def names(found: tuple[Layer, ...]) -> dict[str, str]:
 
 
 def test_every_layer_of_ours_is_tried() -> None:
-    assert sorted(LAYERS) == sorted(ours.conv.__all__)
+    assert sorted(LAYERS) == sorted(layer.__name__ for layer in originals())
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -228,3 +228,13 @@ def test_decomposed_layers_stay() -> None:
     torch.testing.assert_close(layer(x, edge_index), expected)
     layer.decomposed_layers = 1
     torch.testing.assert_close(layer(x, edge_index), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize("name", LAYERS)
+def test_export(name: str) -> None:
+    layer = LAYERS[name]().double()
+    example, other = inputs(), inputs()
+    expected = torch.export.export(layer, example).module()(*other)
+    accelerate(layer)
+    torch.testing.assert_close(torch.export.export(layer, example).module()(*other), expected)

@@ -84,7 +84,10 @@ WRAPPED: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
 }
 
 
-OF_DYNAMO = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+OF_DYNAMO = pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf",
+    "ignore:.*should not be instantiated:DeprecationWarning",
+)
 
 
 @OF_DYNAMO
