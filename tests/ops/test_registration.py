@@ -25,6 +25,7 @@ from neighborgraph.ops.registration import (
     as_rows,
     rows_and_cols,
 )
+from neighborgraph.ops.sample import Population
 from neighborgraph.testing import from_degrees, from_pairs, random_graph
 
 # Shape and dtype classes: a graph, a dtype, heads, width, and how tensors lie in memory.
@@ -99,6 +100,22 @@ def attend_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]
             yield cols, q, k, values, stats, outs, *settings
 
 
+def sample_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
+    """Argument lists of an operator of sample, with optional arguments absent and present."""
+    row = torch.arange(graph.num_rows, device=graph.device)
+    if operator == "sample_relabel":
+        yield row, graph.edge_index[0]
+        return
+    time = torch.arange(graph.num_edges, device=graph.device)
+    weight = torch.rand(graph.num_edges, device=graph.device)
+    population = Population.of(graph, weight=weight, time=time)
+    csr = [population.ptr, population.idx, population.edge_id]
+    numbers = 7, [1, 2]
+    yield csr, None, None, row, row, None, 2, False, False, False, *numbers
+    times = population.time, population.cumulative, row, row, row * 3
+    yield csr, *times, 2, True, True, True, *numbers
+
+
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_opcheck(device: str, operator: str, kind: str) -> None:
@@ -112,7 +129,12 @@ def test_opcheck(device: str, operator: str, kind: str) -> None:
         features = torch.randn(size, heads, width).to(device, dtype)
         return features.requires_grad_(layout == "requires grad")
 
-    arguments = attend_arguments if operator.startswith("attend") else aggregate_arguments
+    family = operator.partition("_")[0]
+    arguments = {
+        "attend": attend_arguments,
+        "aggregate": aggregate_arguments,
+        "sample": sample_arguments,
+    }[family]
     calls = list(arguments(operator, make().to(device), draw))
     assert calls, f"{operator} has no arguments here: add them"
     overload = getattr(torch.ops.neighborgraph, operator).default
@@ -131,7 +153,7 @@ def test_every_operator_of_the_namespace_is_listed() -> None:
         if name.startswith("neighborgraph::")
     }
     assert defined == set(OPERATORS)
-    assert len(OPERATORS) == len(set(OPERATORS)) == 7
+    assert len(OPERATORS) == len(set(OPERATORS)) == 9
 
 
 def test_operators_work_on_meta_tensors() -> None:

@@ -46,9 +46,8 @@ def sample_fake(csr, time, cumulative, row, *_):
 
 
 def relabel_fake(known, found):
-    """Shapes: as many nodes as are new, which nobody knows before."""
-    new = torch.library.get_ctx().new_dynamic_size()
-    return known.new_empty(known.shape[0] + new), torch.empty_like(found)
+    """Shapes: as many nodes as are distinct, which nobody knows before."""
+    return known.new_empty(torch.library.get_ctx().new_dynamic_size()), torch.empty_like(found)
 
 
 sample_rows = register(
@@ -113,8 +112,8 @@ def sample_neighbors(
     expect_tensor("row", row)
     expect_dtype("row", row, (torch.int64,))
     expect_shape("row", row, ("f",))
-    expect_ids("row", row, population.num_rows, "population")
     expect_same_device(population=population.ptr, row=row, key=key, until=until)
+    expect_ids("row", row, population.num_rows, "population")
     if until is not None and population.time is None:
         raise InputError("until is given, but the population has no times; give it some")
     for name, tensor in (("key", key), ("until", until)):
