@@ -48,6 +48,7 @@ RIM = {
         "bench/*.py",
         "nn/accelerate.py",
         "nn/conv/*.py",
+        "loader/*.py",
     ),
     "ogb": ("data/*.py", "bench/*.py"),
     "sklearn": ("data/*.py",),
@@ -56,8 +57,14 @@ RIM = {
     "torch_scatter": ("bench/*.py",),
     "matplotlib": ("bench/*.py",),
 }
-# Files that are themselves loaded on first use, and subclasses of PyG's own layers.
-RIM_AT_TOP = ("jit/numba_kernel.py", "jit/numba_inline.py", "ops/*/cpu.py", "nn/conv/*.py")
+# Files that are themselves loaded on first use, and subclasses of PyG's own layers and loaders.
+RIM_AT_TOP = (
+    "jit/numba_kernel.py",
+    "jit/numba_inline.py",
+    "ops/*/cpu.py",
+    "nn/conv/*.py",
+    "loader/*.py",
+)
 
 
 @dataclass(frozen=True)

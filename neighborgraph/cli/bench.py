@@ -24,12 +24,13 @@ from neighborgraph.bench.measurement import (
 )
 from neighborgraph.bench.peers import TITLES
 from neighborgraph.bench.plot import draw, expect_matplotlib
+from neighborgraph.bench.sampling import DEFAULT_GRAPHS, sampling_rows
 from neighborgraph.checks import nearest
 from neighborgraph.cli.device import choose_device
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.interrupt import Stopped
 
-OPS = (*PARSERS, "build")
+OPS = (*PARSERS, "build", "sample")
 DEFAULT_EDGES = 1_000_000
 
 EPILOG = """\
@@ -51,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     add = parser.add_argument
-    ops = "attend, aggregate (default: both), layers, build (a Graph)"
+    ops = "attend, aggregate (default: both), layers, build (a Graph), sample"
     add("ops", nargs="*", metavar="OP", help=ops)
     add("--graphs", nargs="+", default=[], metavar="NAME", help="arxiv, reddit-random, mesh, ...")
     add("--scores", nargs="+", default=[], metavar="SCORE", help="of attend: dot, gatv2+edge, ...")
@@ -146,6 +147,9 @@ def chosen_rows(options: argparse.Namespace, device: torch.device) -> Iterator[M
         yield from measure_cases(cases, device, peers, options.seconds, say)
         if "build" in ops:
             yield from build_rows(options.edges or DEFAULT_EDGES, device, options.seconds)
+        if "sample" in ops:
+            for graph in options.graphs or [DEFAULT_GRAPHS[device.type]]:
+                yield from sampling_rows(graph, device, options.seconds, peers="pyg" in peers)
 
     return measured()
 
