@@ -44,7 +44,14 @@ MAY_IMPORT = {
 RIM = {
     "numba": ("jit/numba_kernel.py", "jit/numba_inline.py", "ops/*/cpu.py"),
     "cuda": ("jit/*.py",),
-    "torch_geometric": ("graph/convert.py", "data/*.py", "bench/*.py", "nn/conv/*.py"),
+    "torch_geometric": (
+        "graph/convert.py",
+        "data/*.py",
+        "bench/*.py",
+        "nn/accelerate.py",
+        "nn/conv/*.py",
+        "loader/*.py",
+    ),
     "ogb": ("data/*.py", "bench/*.py"),
     "sklearn": ("data/*.py",),
     "scipy": ("data/*.py", "graph/convert.py", "bench/*.py"),
@@ -52,8 +59,14 @@ RIM = {
     "torch_scatter": ("bench/*.py",),
     "matplotlib": ("bench/*.py",),
 }
-# Files that are themselves loaded on first use, and subclasses of PyG's own layers.
-RIM_AT_TOP = ("jit/numba_kernel.py", "jit/numba_inline.py", "ops/*/cpu.py", "nn/conv/*.py")
+# Files that are themselves loaded on first use, and subclasses of PyG's own layers and loaders.
+RIM_AT_TOP = (
+    "jit/numba_kernel.py",
+    "jit/numba_inline.py",
+    "ops/*/cpu.py",
+    "nn/conv/*.py",
+    "loader/*.py",
+)
 
 
 @dataclass(frozen=True)

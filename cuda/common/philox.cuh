@@ -1,10 +1,15 @@
-// Philox 4x32-10, a random word for each (seed, edge, head). Defined in
+// Philox 4x32-10: random words of a seed and a counter, or of (seed, edge, head). Defined in
 // neighborgraph/ops/philox.py.
 #pragma once
 
-__device__ inline unsigned philox(unsigned long long seed, unsigned long long edge, unsigned head) {
+struct Words {
+    unsigned a, b, c, d;
+};
+
+// Four words of a seed and a counter.
+__device__ inline Words philox_words(unsigned long long seed, Words counter) {
     unsigned first = unsigned(seed), second = unsigned(seed >> 32);
-    unsigned a = unsigned(edge), b = unsigned(edge >> 32), c = head / 4, d = 0;
+    auto [a, b, c, d] = counter;
 #pragma unroll
     for (int round = 0; round < 10; ++round) {
         unsigned left = 0xD2511F53u * a, left_high = __umulhi(0xD2511F53u, a);
@@ -13,7 +18,12 @@ __device__ inline unsigned philox(unsigned long long seed, unsigned long long ed
         c = left_high ^ d ^ second, d = left;
         first += 0x9E3779B9u, second += 0xBB67AE85u;
     }
-    return head & 2 ? (head & 1 ? d : c) : (head & 1 ? b : a);
+    return {a, b, c, d};
+}
+
+__device__ inline unsigned philox(unsigned long long seed, unsigned long long edge, unsigned head) {
+    Words words = philox_words(seed, {unsigned(edge), unsigned(edge >> 32), head / 4, 0});
+    return head & 2 ? (head & 1 ? words.d : words.c) : (head & 1 ? words.b : words.a);
 }
 
 // Keeps an edge of a head when its word is at least `threshold`, and then counts it `kept` times.

@@ -9,14 +9,19 @@ from neighborgraph.ops.attend import (
     attend_with_weights,
 )
 from neighborgraph.ops.precompile import precompile_aggregate, precompile_attend
+from neighborgraph.ops.sample import Draw, Population, relabel, sample_neighbors
 
 __all__ = [
     "Additive",
     "Dot",
+    "Draw",
+    "Population",
     "aggregate",
     "attend",
     "attend_with_lse",
     "attend_with_weights",
     "precompile_aggregate",
     "precompile_attend",
+    "relabel",
+    "sample_neighbors",
 ]

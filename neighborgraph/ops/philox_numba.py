@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from neighborgraph.jit.numba_inline import inlined
 from neighborgraph.jit.numba_kernel import numba_kernel
 from neighborgraph.ops.philox import KEY_STEPS, MULTIPLIERS, ROUNDS, WORD
 
@@ -12,16 +13,23 @@ BITS = np.uint64(32)
 ROUND_COUNT = ROUNDS
 
 
-@numba_kernel
-def word(seed, edge, head):
-    """The word, as uint64, of an int64 seed, an edge and a head."""
-    key, number = np.uint64(seed), np.uint64(edge)
+@inlined
+def words(seed, a, b, c, d):
+    """Four words, as uint64, of an int64 seed and a counter of four words in uint64."""
+    key = np.uint64(seed)
     first, second = key & MASK, key >> BITS
-    a, b, c, d = number & MASK, number >> BITS, np.uint64(head // 4), np.uint64(0)
     for _ in range(ROUND_COUNT):
         left, right = FIRST_MULTIPLIER * a, SECOND_MULTIPLIER * c
         a, b = (right >> BITS) ^ b ^ first, right & MASK
         c, d = (left >> BITS) ^ d ^ second, left & MASK
         first, second = (first + FIRST_STEP) & MASK, (second + SECOND_STEP) & MASK
+    return a, b, c, d
+
+
+@numba_kernel
+def word(seed, edge, head):
+    """The word, as uint64, of an int64 seed, an edge and a head."""
+    number = np.uint64(edge)
+    a, b, c, d = words(seed, number & MASK, number >> BITS, np.uint64(head // 4), np.uint64(0))
     which = head % 4
     return a if which == 0 else b if which == 1 else c if which == 2 else d

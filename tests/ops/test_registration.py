@@ -28,6 +28,7 @@ from neighborgraph.ops.registration import (
     is_watched,
     rows_and_cols,
 )
+from neighborgraph.ops.sample import Population
 from neighborgraph.testing import from_degrees, from_pairs, random_graph
 
 # Shape and dtype classes: a graph, a dtype, heads, width, and how tensors lie in memory.
@@ -110,10 +111,27 @@ def compress_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tupl
         yield graph.edge_index.int(), n, m, transpose, False
 
 
+def sample_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
+    """Argument lists of an operator of sample, with optional arguments absent and present."""
+    row = torch.arange(graph.num_rows, device=graph.device)
+    if operator == "sample_relabel":
+        yield row, graph.edge_index[0]
+        return
+    time = torch.arange(graph.num_edges, device=graph.device)
+    weight = torch.rand(graph.num_edges, device=graph.device)
+    population = Population.of(graph, weight=weight, time=time)
+    csr = [population.ptr, population.idx, population.edge_id]
+    numbers = 7, [1, 2]
+    yield csr, None, None, row, row, None, 2, False, False, False, *numbers
+    times = population.time, population.cumulative, row, row, row * 3
+    yield csr, *times, 2, True, True, True, *numbers
+
+
 ARGUMENTS = {
     "aggregate": aggregate_arguments,
     "attend": attend_arguments,
     "compress": compress_arguments,
+    "sample": sample_arguments,
 }
 
 
@@ -149,7 +167,7 @@ def test_every_operator_of_the_namespace_is_listed() -> None:
         if name.startswith("neighborgraph::")
     }
     assert defined == set(OPERATORS)
-    assert len(OPERATORS) == len(set(OPERATORS)) == 8
+    assert len(OPERATORS) == len(set(OPERATORS)) == 10
 
 
 def test_operators_work_on_meta_tensors() -> None:

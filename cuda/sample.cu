@@ -1,0 +1,144 @@
+// Draw neighbours of rows. Defined in neighborgraph/ops/sample/reference.py.
+#include "common/philox.cuh"
+
+using Integer = long long;
+
+// What a row draws from and how many: candidates are positions first .. first + size - 1.
+__device__ inline Integer first_above(
+    const Integer* values, Integer begin, Integer end, Integer bound, bool inclusive) {
+    while (begin < end) {
+        Integer middle = (begin + end) >> 1;
+        if (values[middle] < bound || (inclusive && values[middle] == bound)) begin = middle + 1;
+        else end = middle;
+    }
+    return begin;
+}
+
+// One thread a row. ptr [n + 1]; time [e] or null; row, until (or null) and all outputs [rows].
+extern "C" __global__ void sample_candidates(
+    const Integer* ptr, const Integer* time, const Integer* row, const Integer* until,
+    Integer* first, Integer* candidates, Integer* drawn, Integer rows, Integer count,
+    Integer replace, Integer last, Integer inclusive) {
+    Integer i = Integer(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (i >= rows) return;
+    Integer start = ptr[row[i]], stop = ptr[row[i] + 1];
+    if (until) stop = first_above(time, start, stop, until[i], inclusive);
+    if (last && count >= 0 && stop - count > start) start = stop - count;
+    Integer size = stop - start;
+    first[i] = start;
+    candidates[i] = size;
+    bool whole = count < 0 || size == 0 || (!replace && size < count);
+    drawn[i] = whole ? size : count;
+}
+
+// The random numbers of one row; number p is below a bound.
+struct Numbers {
+    unsigned long long seed;
+    unsigned key, epoch, stream;
+
+    __device__ Integer draw(unsigned p, Integer bound) const {
+        Words words = philox_words(seed, {key, p / 2, epoch, stream});
+        unsigned high = p & 1 ? words.c : words.a, low = p & 1 ? words.d : words.b;
+        return __umul64hi((unsigned long long)high << 32 | low, bound);
+    }
+};
+
+// The last of a row's candidates whose weights before it do not exceed the number.
+__device__ inline Integer place_of(
+    const Integer* cumulative, Integer first, Integer size, Integer number) {
+    Integer begin = first, end = first + size - 1;
+    while (begin < end) {
+        Integer middle = (begin + end + 1) >> 1;
+        if (cumulative[middle] - cumulative[first] <= number) begin = middle;
+        else end = middle - 1;
+    }
+    return begin;
+}
+
+// Without replacement, by weight: a number below the weight that is left skips what was drawn,
+// which `out` keeps in ascending order.
+__device__ inline void draw_weighted(
+    const Integer* cumulative, Integer first, Integer size, const Numbers& numbers, Integer* out,
+    Integer drawn) {
+    Integer left = cumulative[first + size] - cumulative[first];
+    for (Integer p = 0; p < drawn; ++p) {
+        Integer number = numbers.draw(p, left), rank = 0;
+        for (; rank < p && number >= cumulative[out[rank]] - cumulative[first]; ++rank)
+            number += cumulative[out[rank] + 1] - cumulative[out[rank]];
+        Integer place = place_of(cumulative, first, size, number);
+        left -= cumulative[place + 1] - cumulative[place];
+        for (Integer other = p; other > rank; --other) out[other] = out[other - 1];
+        out[rank] = place;
+    }
+}
+
+// Without replacement, Floyd's: LANES threads look at once whether a number was drawn before.
+// Each draws the numbers of its own turns, so that they are ready when these come.
+template <int LANES>
+__device__ inline void draw_distinct(
+    Integer first, Integer size, const Numbers& numbers, volatile Integer* out, Integer drawn,
+    int lane, unsigned mask) {
+    Integer mine = 0;
+    for (Integer p = 0; p < drawn; ++p) {
+        if (p % LANES == 0) mine = numbers.draw(p + lane, size - drawn + p + lane + 1);
+        Integer number = first + __shfl_sync(mask, mine, p % LANES, LANES);
+        bool seen = false;
+        for (Integer other = lane; other < p; other += LANES) seen |= out[other] == number;
+        if (__any_sync(mask, seen)) number = first + size - drawn + p;
+        if (lane == 0) out[p] = number;
+        __syncwarp(mask);
+    }
+}
+
+// LANES threads a row draw positions into edge [s]. offsets [rows + 1] is where a row's are.
+template <int LANES>
+__global__ void sample_draw(
+    const Integer* cumulative, const Integer* key, const Integer* first, const Integer* candidates,
+    const Integer* offsets, Integer* edge, Integer rows, Integer count, Integer replace,
+    Integer seed, Integer epoch, Integer stream) {
+    Integer i = (Integer(blockIdx.x) * blockDim.x + threadIdx.x) / LANES;
+    if (i >= rows) return;
+    int lane = threadIdx.x % LANES;
+    unsigned together = LANES == 32 ? ~0u : (1u << (LANES % 32)) - 1;
+    unsigned mask = together << (threadIdx.x % 32 / LANES * LANES);
+    Integer start = first[i], size = candidates[i], drawn = offsets[i + 1] - offsets[i];
+    Integer* out = edge + offsets[i];
+    Numbers numbers{(unsigned long long)seed, unsigned(key[i]), unsigned(epoch), unsigned(stream)};
+    if (drawn == size && (!replace || count < 0)) {
+        for (Integer p = lane; p < drawn; p += LANES) out[p] = start + p;
+    } else if (replace) {
+        for (Integer p = lane; p < drawn; p += LANES) {
+            if (cumulative) {
+                Integer left = cumulative[start + size] - cumulative[start];
+                out[p] = place_of(cumulative, start, size, numbers.draw(p, left));
+            } else {
+                out[p] = start + numbers.draw(p, size);
+            }
+        }
+    } else if (cumulative) {
+        if (lane == 0) draw_weighted(cumulative, start, size, numbers, out, drawn);
+    } else {
+        draw_distinct<LANES>(start, size, numbers, out, drawn, lane, mask);
+    }
+}
+
+// All candidates of all rows, one thread an edge, whatever the degrees.
+extern "C" __global__ void sample_all(
+    const Integer* first, const Integer* offsets, Integer* edge, Integer rows, Integer edges) {
+    Integer t = Integer(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (t >= edges) return;
+    Integer i = first_above(offsets, 0, rows, t, true) - 1;
+    edge[t] = first[i] + t - offsets[i];
+}
+
+// Positions to neighbours and the caller's numbers of edges, one thread an edge.
+extern "C" __global__ void sample_gather(
+    const int* idx, const int* edge_id, const Integer* offsets, Integer* edge, Integer* source,
+    Integer* receiver, Integer rows, Integer edges) {
+    Integer t = Integer(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (t >= edges) return;
+    Integer position = edge[t];
+    source[t] = idx[position];
+    edge[t] = edge_id[position];
+    receiver[t] = first_above(offsets, 0, rows, t, true) - 1;
+}

@@ -1,0 +1,106 @@
+"""The definition of sample: one row, one draw, one node at a time, in exact integers."""
+
+from collections.abc import Callable, Iterable
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neighborgraph.ops.philox import WORD, philox
+
+
+def sample_neighbors(
+    population: Any,
+    row: Tensor,
+    count: int,
+    draw: Any,
+    *,
+    key: Tensor | None = None,
+    until: Tensor | None = None,
+    replace: bool = False,
+    last: bool = False,
+    inclusive: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Receiver, source and edge of everything drawn."""
+    found = []
+    for i, r in enumerate(row.tolist()):
+        positions = range(int(population.ptr[r]), int(population.ptr[r + 1]))
+        if until is not None:
+            bound = int(until[i])
+            times = {p: int(population.time[p]) for p in positions}
+            positions = [p for p in positions if times[p] < bound + int(inclusive)]
+        if last and count >= 0:
+            positions = positions[len(positions) - min(count, len(positions)) :]
+        numbers = stream(draw, r if key is None else int(key[i]))
+        for p in drawn(list(positions), count, replace, population.cumulative, numbers):
+            found.append((i, int(population.idx[p]), int(population.edge_id[p])))
+    columns = torch.tensor(found, dtype=torch.int64).view(-1, 3).to(row.device)
+    return columns[:, 0], columns[:, 1], columns[:, 2]
+
+
+def drawn(
+    positions: list[int],
+    count: int,
+    replace: bool,
+    cumulative: Tensor | None,
+    number: Callable[[int, int], int],
+) -> Iterable[int]:
+    """The positions that one row draws; ``number(p, bound)`` is its p-th number."""
+    size = len(positions)
+    if count < 0 or size == 0 or (not replace and size <= count):
+        return positions
+    if cumulative is not None:
+        weights = {p: (int(cumulative[p + 1]) - int(cumulative[p])) % 2**64 for p in positions}
+        return by_weight(weights, count, replace, number)
+    if replace:
+        return [positions[number(p, size)] for p in range(count)]
+    chosen: list[int] = []
+    for p in range(count):
+        largest = size - count + p
+        k = number(p, largest + 1)
+        chosen.append(largest if k in chosen else k)
+    return [positions[k] for k in chosen]
+
+
+def by_weight(
+    weights: dict[int, int], count: int, replace: bool, number: Callable[[int, int], int]
+) -> list[int]:
+    """Positions in proportion to weights; without replacement in ascending order."""
+    left, chosen = dict(weights), []
+    for p in range(count):
+        place = number(p, sum(left.values()))
+        ends = zip(left, accumulate(left.values()), strict=True)
+        chosen.append(next(position for position, end in ends if place < end))
+        if not replace:
+            del left[chosen[-1]]
+    return chosen if replace else sorted(chosen)
+
+
+def stream(draw: Any, key: int) -> Callable[[int, int], int]:
+    """The numbers of a row: 64 random bits, taken as a fraction of 2^64, times a bound."""
+
+    def number(p: int, bound: int) -> int:
+        parts = key, p // 2, draw.epoch % WORD, 2**31 + draw.relation * 2**8 + draw.hop
+        a, b, c, d = (torch.tensor(part) for part in parts)
+        words = philox((a, b, c, d), (draw.seed % WORD, (draw.seed >> 32) % WORD))
+        high, low = (int(word) for word in words[2 * (p % 2) :][:2])
+        return (high * WORD + low) * bound // WORD**2
+
+    return number
+
+
+def relabel(known: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    """Nodes in the order of their first appearance, and the number of each node found."""
+    nodes, number = known.tolist(), {}
+    for i, node in enumerate(nodes):
+        number.setdefault(node, i)
+    for node in found.tolist():
+        if node not in number:
+            number[node] = len(nodes)
+            nodes.append(node)
+    local = [number[node] for node in found.tolist()]
+    return (
+        torch.tensor(nodes, dtype=torch.int64, device=known.device),
+        torch.tensor(local, dtype=torch.int64, device=found.device),
+    )
