@@ -133,6 +133,8 @@ def _description(function: FunctionType) -> str | None:
                     wanted.append(value.py_func)
                 elif isinstance(value, _Intrinsic):
                     wanted.append(value._defn)
+                elif isinstance(value, FunctionType) and "<" not in value.__qualname__:
+                    wanted.append(value)
                 elif not isinstance(value, ModuleType):
                     parts.append((name, repr(value)))
     except (OSError, ValueError):  # no such file, or a variable bound later

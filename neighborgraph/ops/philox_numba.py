@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neighborgraph.jit.numba_kernel import numba_kernel
+from neighborgraph.jit.numba_inline import inlined
 from neighborgraph.ops.philox import KEY_STEPS, MULTIPLIERS, ROUNDS, WORD
 
 FIRST_MULTIPLIER, SECOND_MULTIPLIER = (np.uint64(m) for m in MULTIPLIERS)
@@ -12,12 +12,12 @@ BITS = np.uint64(32)
 ROUND_COUNT = ROUNDS
 
 
-@numba_kernel
+@inlined
 def word(seed, edge, head):
-    """The word, as uint64, of an int64 seed, an edge and a head."""
-    key, number = np.uint64(seed), np.uint64(edge)
+    """The word of an int64 seed, an edge and a head; ``edge`` and the word are uint64 or lanes."""
+    key, zero = np.uint64(seed), edge & np.uint64(0)
     first, second = key & MASK, key >> BITS
-    a, b, c, d = number & MASK, number >> BITS, np.uint64(head // 4), np.uint64(0)
+    a, b, c, d = edge & MASK, edge >> BITS, zero + np.uint64(head // 4), zero
     for _ in range(ROUND_COUNT):
         left, right = FIRST_MULTIPLIER * a, SECOND_MULTIPLIER * c
         a, b = (right >> BITS) ^ b ^ first, right & MASK

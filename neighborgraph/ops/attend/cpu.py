@@ -20,6 +20,16 @@ from torch import Tensor
 
 from neighborgraph.jit.numba_inline import inlined, prefetch
 from neighborgraph.jit.numba_kernel import numba_kernel, run_rows
+from neighborgraph.jit.numba_lanes import (
+    LANES,
+    choose,
+    exp,
+    largest_number,
+    load,
+    spread,
+    store,
+    total_of,
+)
 from neighborgraph.ops import philox
 from neighborgraph.ops.arrays import wide
 from neighborgraph.ops.attend.function import edge_count, grad_q_outputs
@@ -27,7 +37,9 @@ from neighborgraph.ops.philox_numba import word
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
 
 # Edges between the one at hand and the one whose rows are sent for, which come from main memory.
-AHEAD = 4
+AHEAD = 16
+LINE = 64
+"""Bytes of a cache line."""
 
 
 class Numbers(NamedTuple):
@@ -56,6 +68,26 @@ class Dropout(NamedTuple):
     seed: int
     threshold: Any
     kept: Any
+
+
+class Block(NamedTuple):
+    """Up to LANES edges of a row, from where the scores are known to where they are used.
+
+    Attributes:
+        node: Other ends, int64 [LANES].
+        number: Edge numbers, int64 [LANES].
+        score: [H, LANES]; -inf behind the last edge.
+        mixed: <g_i, u> [H, LANES].
+        share: Weights m p [H, LANES].
+        slope: ∂s [H, LANES].
+    """
+
+    node: Any
+    number: Any
+    score: Any
+    mixed: Any
+    share: Any
+    slope: Any
 
 
 def attend(csr, q, k, v, *settings) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,45 +168,54 @@ def attend_rows(
 ):  # fmt: skip
     """One pass over a row: sums relative to the largest score so far, rescaled when it grows."""
     heads, width = q.shape[1], v.shape[2]
+    block = new_block(heads, q.dtype)
     top = np.empty(heads, q.dtype)
     total = np.empty(heads, q.dtype)
     for i in range(begin, end):
         top[:] = -np.inf
         total[:] = 0
         out[i] = 0
-        lse[i] = -np.inf
-        state[i, :, 0] = -np.inf
-        state[i, :, 1] = 0
-        for t in range(ptr[i], ptr[i + 1] + numbers.loops):
-            send_for(t + AHEAD, idx, k)
-            send_for(t + AHEAD, idx, v)
-            j, e = edge_at(t, i, ptr, idx, edge_id)
+        last = ptr[i + 1] + numbers.loops
+        for t in range(ptr[i], last, LANES):
+            count = min(LANES, last - t)
+            clear(block.score, -np.inf)
+            for b in range(count):
+                send_for(t + b + AHEAD, idx, k)
+                send_for(t + b + AHEAD, idx, v)
+                j, e = edge_at(t + b, i, ptr, idx, edge_id)
+                block.node[b], block.number[b] = j, e
+                for h in range(heads):
+                    block.score[h, b] = score_of(i, j, h, e, q, k, weight, bias, edge, numbers)
             for h in range(heads):
-                s = score_of(i, j, h, e, q, k, weight, bias, edge, numbers)
-                # A masked edge: its value, even NaN, is not read.
-                if s == -np.inf:
-                    continue
-                m = factor_of(dropout, e, h)
-                if s > top[h]:
-                    fade = math.exp(top[h] - s)
-                    top[h] = s
-                    total[h] = total[h] * fade + 1
-                    for d in range(width):
-                        u = joined(v, value_edge, j, e, h, d)
-                        out[i, h, d] = out[i, h, d] * fade + m * u
-                else:
-                    # NaN for a NaN score and for a second +inf, which is what both must give.
-                    share = math.exp(s - top[h])
-                    total[h] += share
-                    for d in range(width):
-                        out[i, h, d] += m * share * joined(v, value_edge, j, e, h, d)
+                s = load(block.score, (h, 0))
+                best = max(top[h], largest_of(s))
+                if best > top[h] and total[h] != 0:
+                    fade = fading(top[h], best)
+                    total[h] *= fade
+                    for d in range(0, width, LANES):
+                        store(out, (i, h, d), load(out, (i, h, d)) * fade)
+                top[h] = best
+                share = shares_of(s, best)
+                total[h] += total_of(share)
+                store(block.share, (h, 0), share * factors_of(dropout, block, h))
+                for d in range(0, width, LANES):
+                    mixed = load(out, (i, h, d))
+                    for b in range(count):
+                        # A masked edge: its value, even NaN, is not read.
+                        if block.score[h, b] != -np.inf:
+                            u = joined(v, value_edge, block.node[b], block.number[b], h, d)
+                            mixed = mixed + block.share[h, b] * u
+                    store(out, (i, h, d), mixed)
         for h in range(heads):
+            total[h] = settled(total[h], top[h])
+            lse[i, h] = -np.inf
+            state[i, h, 0] = top[h]
+            state[i, h, 1] = 0
             if total[h] != 0:
                 lse[i, h] = math.log(total[h]) + top[h]
-                state[i, h, 0] = top[h]
                 state[i, h, 1] = 1 / total[h]
-                for d in range(width):
-                    out[i, h, d] /= total[h]
+                for d in range(0, width, LANES):
+                    store(out, (i, h, d), load(out, (i, h, d)) * (1 / total[h]))
 
 
 @numba_kernel
@@ -183,15 +224,25 @@ def weight_rows(
     q, k, state, weights,
 ):  # fmt: skip
     """Weights m p of all edges that are not masked."""
+    heads = q.shape[1]
+    block = new_block(heads, q.dtype)
     for i in range(begin, end):
-        for t in range(ptr[i], ptr[i + 1] + numbers.loops):
-            send_for(t + AHEAD, idx, k)
-            j, e = edge_at(t, i, ptr, idx, edge_id)
-            for h in range(q.shape[1]):
-                s = score_of(i, j, h, e, q, k, weight, bias, edge, numbers)
-                if s != -np.inf:
-                    p = share_of(s, state[i, h, 0]) * state[i, h, 1]
-                    weights[e, h] = factor_of(dropout, e, h) * p
+        last = ptr[i + 1] + numbers.loops
+        for t in range(ptr[i], last, LANES):
+            count = min(LANES, last - t)
+            clear(block.score, -np.inf)
+            for b in range(count):
+                send_for(t + b + AHEAD, idx, k)
+                j, e = edge_at(t + b, i, ptr, idx, edge_id)
+                block.number[b] = e
+                for h in range(heads):
+                    block.score[h, b] = score_of(i, j, h, e, q, k, weight, bias, edge, numbers)
+            for h in range(heads):
+                p = shares_of(load(block.score, (h, 0)), state[i, h, 0]) * state[i, h, 1]
+                store(block.share, (h, 0), p * factors_of(dropout, block, h))
+                for b in range(count):
+                    if block.score[h, b] != -np.inf:
+                        weights[block.number[b], h] = block.share[h, b]
 
 
 @numba_kernel
@@ -201,43 +252,66 @@ def grad_q_rows(
 ):  # fmt: skip
     """δ_i = <g_i, o_i> - h_i, then from every ∂s_e all that belongs to its row or to itself."""
     heads, width = q.shape[1], q.shape[2]
+    block = new_block(heads, q.dtype)
     for i in range(begin, end):
         for h in range(heads):
-            delta = -grad_lse[i, h]
-            for d in range(v.shape[2]):
-                delta += grad[i, h, d] * out[i, h, d]
             stats[i, h, 0] = state[i, h, 0]
             stats[i, h, 1] = state[i, h, 1]
-            stats[i, h, 2] = delta
+            stats[i, h, 2] = product(grad, i, out, None, i, i, h) - grad_lse[i, h]
             stats[i, h, 3] = 0
         grad_q[i] = 0
         if grad_weight is not None:
             grad_weight[i] = 0
-        for t in range(ptr[i], ptr[i + 1] + numbers.loops):
-            send_for(t + AHEAD, idx, k)
-            send_for(t + AHEAD, idx, v)
-            j, e = edge_at(t, i, ptr, idx, edge_id)
+        last = ptr[i + 1] + numbers.loops
+        for t in range(ptr[i], last, LANES):
+            count = min(LANES, last - t)
+            clear(block.score, -np.inf)
+            for b in range(count):
+                send_for(t + b + AHEAD, idx, k)
+                send_for(t + b + AHEAD, idx, v)
+                j, e = edge_at(t + b, i, ptr, idx, edge_id)
+                block.node[b], block.number[b] = j, e
+                for h in range(heads):
+                    s = score_of(i, j, h, e, q, k, weight, bias, edge, numbers)
+                    block.score[h, b] = s
+                    if s != -np.inf:
+                        block.mixed[h, b] = product(grad, i, v, value_edge, j, e, h)
             for h in range(heads):
-                s = score_of(i, j, h, e, q, k, weight, bias, edge, numbers)
-                if s == -np.inf:
-                    clear(grad_bias, grad_edge, e, h)
-                    continue
-                mp, ds = slopes(i, j, h, e, s, v, value_edge, grad, stats, dropout)
-                step = scaled(weight, numbers, ds)
-                for d in range(width):
-                    x = joined(k, edge, j, e, h, d)
-                    grad_q[i, h, d] += step * term_slope(weight, numbers, h, d, q[i, h, d], x)
+                s = load(block.score, (h, 0))
+                p = shares_of(s, stats[i, h, 0]) * stats[i, h, 1]
+                m = factors_of(dropout, block, h)
+                store(block.share, (h, 0), p * m)
+                store(block.slope, (h, 0), p * (load(block.mixed, (h, 0)) * m - stats[i, h, 2]))
+                for d in range(0, width, LANES):
+                    query = load(q, (i, h, d))
+                    total = load(grad_q, (i, h, d))
                     if grad_weight is not None:
-                        grad_weight[i, h, d] += ds * leaky(q[i, h, d] + x, numbers)
-                if grad_bias.size > 0:
-                    grad_bias[e, h] = ds
-                if grad_edge is not None and grad_edge.size > 0:
-                    for d in range(width):
+                        total_weight = load(grad_weight, (i, h, d))
+                    for b in range(count):
+                        j, e = block.node[b], block.number[b]
+                        if block.score[h, b] == -np.inf:
+                            continue
+                        ds = block.slope[h, b]
+                        step = scaled(weight, numbers, ds)
                         x = joined(k, edge, j, e, h, d)
-                        slope = step * term_slope(weight, numbers, h, d, x, q[i, h, d])
-                        if value_edge is not None:
-                            slope += mp * grad[i, h, d]
-                        grad_edge[e, h, d] = slope
+                        total = total + step * term_slope(weight, numbers, h, d, query, x)
+                        if grad_weight is not None:
+                            total_weight = total_weight + ds * leaky(query + x, numbers)
+                        if grad_edge is not None and grad_edge.size > 0:
+                            slope = step * term_slope(weight, numbers, h, d, x, query)
+                            if value_edge is not None:
+                                slope = slope + block.share[h, b] * load(grad, (i, h, d))
+                            store(grad_edge, (e, h, d), slope)
+                    store(grad_q, (i, h, d), total)
+                    if grad_weight is not None:
+                        store(grad_weight, (i, h, d), total_weight)
+                for b in range(count):
+                    e = block.number[b]
+                    masked = block.score[h, b] == -np.inf
+                    if grad_bias.size > 0:
+                        grad_bias[e, h] = 0 if masked else block.slope[h, b]
+                    if masked and grad_edge is not None and grad_edge.size > 0:
+                        grad_edge[e, h] = 0
 
 
 @numba_kernel
@@ -246,41 +320,86 @@ def grad_kv_rows(
     q, k, v, stats, grad, grad_k, grad_v,
 ):  # fmt: skip
     """∂v_j = Σ_e m_e p_e g_i and ∂k_j = Σ_e ∂s_e ∂t, over the transpose."""
+    heads = q.shape[1]
+    block = new_block(heads, q.dtype)
+    top = np.empty((heads, LANES), q.dtype)
+    scale = np.empty((heads, LANES), q.dtype)
+    delta = np.empty((heads, LANES), q.dtype)
     for j in range(begin, end):
         grad_k[j] = 0
         grad_v[j] = 0
-        for t in range(ptr[j], ptr[j + 1] + numbers.loops):
-            send_for(t + AHEAD, idx, q)
-            send_for(t + AHEAD, idx, grad)
-            send_for(t + AHEAD, idx, stats)
-            i, e = edge_at(t, j, ptr, idx, edge_id)
-            for h in range(q.shape[1]):
-                s = score_of(i, j, h, e, q, k, weight, bias, edge, numbers)
-                if s == -np.inf:
-                    continue
-                mp, ds = slopes(i, j, h, e, s, v, value_edge, grad, stats, dropout)
-                step = scaled(weight, numbers, ds)
-                for d in range(v.shape[2]):
-                    grad_v[j, h, d] += mp * grad[i, h, d]
-                for d in range(q.shape[2]):
-                    x = joined(k, edge, j, e, h, d)
-                    grad_k[j, h, d] += step * term_slope(weight, numbers, h, d, x, q[i, h, d])
+        last = ptr[j + 1] + numbers.loops
+        for t in range(ptr[j], last, LANES):
+            count = min(LANES, last - t)
+            clear(block.score, -np.inf)
+            for b in range(count):
+                send_for(t + b + AHEAD, idx, q)
+                send_for(t + b + AHEAD, idx, grad)
+                send_for(t + b + AHEAD, idx, stats)
+                if edge is not None:
+                    send_for(t + b + AHEAD, edge_id, edge)
+                i, e = edge_at(t + b, j, ptr, idx, edge_id)
+                block.node[b], block.number[b] = i, e
+                for h in range(heads):
+                    s = score_of(i, j, h, e, q, k, weight, bias, edge, numbers)
+                    block.score[h, b] = s
+                    if s != -np.inf:
+                        block.mixed[h, b] = product(grad, i, v, value_edge, j, e, h)
+                        top[h, b] = stats[i, h, 0]
+                        scale[h, b] = stats[i, h, 1]
+                        delta[h, b] = stats[i, h, 2]
+            for h in range(heads):
+                s = load(block.score, (h, 0))
+                p = shares_of(s, load(top, (h, 0))) * load(scale, (h, 0))
+                m = factors_of(dropout, block, h)
+                store(block.share, (h, 0), p * m)
+                ds = p * (load(block.mixed, (h, 0)) * m - load(delta, (h, 0)))
+                store(block.slope, (h, 0), ds)
+                for d in range(0, v.shape[2], LANES):
+                    total = load(grad_v, (j, h, d))
+                    for b in range(count):
+                        if block.score[h, b] != -np.inf:
+                            total = total + block.share[h, b] * load(grad, (block.node[b], h, d))
+                    store(grad_v, (j, h, d), total)
+                for d in range(0, q.shape[2], LANES):
+                    total = load(grad_k, (j, h, d))
+                    for b in range(count):
+                        if block.score[h, b] != -np.inf:
+                            i, e = block.node[b], block.number[b]
+                            x = joined(k, edge, j, e, h, d)
+                            step = scaled(weight, numbers, block.slope[h, b])
+                            query = load(q, (i, h, d))
+                            total = total + step * term_slope(weight, numbers, h, d, x, query)
+                    store(grad_k, (j, h, d), total)
 
 
 @inlined
-def clear(grad_bias, grad_edge, e, h):
-    """A masked edge has no gradients."""
-    if grad_bias.size > 0:
-        grad_bias[e, h] = 0
-    if grad_edge is not None and grad_edge.size > 0:
-        grad_edge[e, h] = 0
+def new_block(heads, dtype):
+    """Space for a block of edges."""
+    shape = heads, LANES
+    return Block(
+        np.empty(LANES, np.int64),
+        np.empty(LANES, np.int64),
+        np.empty(shape, dtype),
+        np.empty(shape, dtype),
+        np.empty(shape, dtype),
+        np.empty(shape, dtype),
+    )
+
+
+@inlined
+def clear(numbers, value):
+    """Set numbers [H, LANES] of a block."""
+    for h in range(numbers.shape[0]):
+        store(numbers, (h, 0), spread(numbers.dtype.type(value)))
 
 
 @inlined
 def send_for(t, idx, nodes):
-    """Start to load what will be gathered at position t; hardware goes on from the first bytes."""
+    """Start to load what will be gathered at position t."""
     if t < idx.size:
-        prefetch(nodes, np.int64(idx[t]))
+        for byte in range(0, nodes.strides[0], LINE):
+            prefetch(nodes, np.int64(idx[t]), byte)
 
 
 @inlined
@@ -296,52 +415,71 @@ def score_of(i, j, h, e, q, k, weight, bias, edge, numbers):
     """s_e with its bias; -inf where a self-loop replaced the edge."""
     if i == j and e < numbers.first_loop:
         return np.float32(-np.inf)
-    total = q.dtype.type(0)
-    for d in range(q.shape[2]):
+    total = spread(q.dtype.type(0))
+    for d in range(0, q.shape[2], LANES):
         x = joined(k, edge, j, e, h, d)
-        total += term(weight, numbers, h, d, q[i, h, d], x)
-    s = scaled(weight, numbers, total)
+        total = total + term(weight, numbers, h, d, load(q, (i, h, d)), x)
+    s = scaled(weight, numbers, total_of(total))
     return s + bias[e, h] if bias.size > 0 else s
 
 
 @inlined
-def slopes(i, j, h, e, s, v, value_edge, grad, stats, dropout):
-    """Of an edge with score s: m p, and ∂s = p (m <g_i, u> - δ_i)."""
-    gu = v.dtype.type(0)
-    for d in range(v.shape[2]):
-        gu += grad[i, h, d] * joined(v, value_edge, j, e, h, d)
-    m = factor_of(dropout, e, h)
-    p = share_of(s, stats[i, h, 0]) * stats[i, h, 1]
-    return m * p, p * (m * gu - stats[i, h, 2])
+def product(grad, i, nodes, edges, j, e, h):
+    """<g_i, u> of a head."""
+    total = spread(grad.dtype.type(0))
+    for d in range(0, grad.shape[2], LANES):
+        total = total + load(grad, (i, h, d)) * joined(nodes, edges, j, e, h, d)
+    return total_of(total)
+
+
+@inlined
+def largest_of(s):
+    """The largest score; NaN does not count."""
+    return largest_number(choose(s == s, s, -np.inf))
+
+
+@inlined
+def fading(old, new):
+    """What sums relative to one score are multiplied with to be relative to another."""
+    return total_of(exp(spread(old - new))) / LANES
+
+
+@inlined
+def settled(total, top):
+    """A row's sum: two scores of +inf make it NaN."""
+    return total - np.float32(np.nan) if top == np.inf and total > 1 else total
 
 
 # Constants are float32, which numba widens beside float64; a Python number would widen float32.
 
 
 @inlined
-def share_of(s, top):
-    """exp(s - top), also where both are +inf."""
-    return np.float32(1) if s == top else math.exp(s - top)
+def shares_of(s, top):
+    """exp(s - top): one for the largest score, also where it is +inf, zero for a masked edge."""
+    p = choose(s == top, 1, exp(s - top))
+    return choose(s == -np.inf, 0, p)
 
 
 @inlined
-def factor_of(dropout, e, h):
-    """The dropout factor m of an edge and a head."""
+def factors_of(dropout, block, h):
+    """The dropout factors m of a block's edges."""
     if dropout is None:
-        return np.float32(1)
-    return dropout.kept if word(dropout.seed, e, h) >= dropout.threshold else np.float32(0)
+        return spread(block.score.dtype.type(1))
+    kept = word(dropout.seed, load(block.number, (0,)), h) >= dropout.threshold
+    return choose(kept, spread(dropout.kept), 0)
 
 
 @inlined
 def joined(nodes, edges, j, e, h, d):
-    """A channel of a neighbour's key or value, with that of the edge vector where there is one."""
-    return nodes[j, h, d] if edges is None else nodes[j, h, d] + edges[e, h, d]
+    """Channels of a neighbour's key or value, with those of the edge vector where there is one."""
+    x = load(nodes, (j, h, d))
+    return x if edges is None else x + load(edges, (e, h, d))
 
 
 @inlined
 def term(weight, numbers, h, d, query, key):
-    """A channel's part t(q, x) of a score."""
-    return query * key if weight is None else weight[h, d] * leaky(query + key, numbers)
+    """Some channels' part t(q, x) of a score."""
+    return query * key if weight is None else load(weight, (h, d)) * leaky(query + key, numbers)
 
 
 @inlined
@@ -349,7 +487,8 @@ def term_slope(weight, numbers, h, d, a, b):
     """The derivative in a of t(a, b), which is symmetric."""
     if weight is None:
         return b
-    return weight[h, d] if a + b > 0 else weight[h, d] * numbers.factor
+    w = load(weight, (h, d))
+    return choose(a + b > 0, w, w * numbers.factor)
 
 
 @inlined
@@ -361,4 +500,4 @@ def scaled(weight, numbers, x):
 @inlined
 def leaky(x, numbers):
     """Leaky ReLU."""
-    return x if x > 0 else x * numbers.factor
+    return choose(x > 0, x, x * numbers.factor)
