@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from neighborgraph.jit.numba_kernel import FASTMATH
+from neighborgraph.jit.numba_kernel import OPTIONS
 
 INTO_EVERY_CACHE, AS_DATA = 3, 1
 """Arguments of LLVM's prefetch."""
@@ -19,7 +19,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
     Inlined by force: a call that hands over a dozen arrays costs as much as an edge.
     """
-    return numba.njit(nogil=True, fastmath=FASTMATH, boundscheck=False, forceinline=True)(function)
+    return numba.njit(**OPTIONS, forceinline=True)(function)
 
 
 def cache_line(_, nodes, node, byte):

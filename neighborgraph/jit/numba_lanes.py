@@ -92,9 +92,11 @@ operation(operator.add, "fadd", "add")
 operation(operator.sub, "fsub", "sub")
 operation(operator.mul, "fmul", "mul")
 operation(operator.and_, "", "and_")
+operation(operator.or_, "", "or_")
 operation(operator.xor, "", "xor")
 operation(operator.rshift, "", "lshr")
 operation(operator.eq, "fcmp_ordered", "icmp_unsigned", "==")
+operation(operator.ne, "fcmp_unordered", "icmp_unsigned", "!=")
 operation(operator.gt, "fcmp_ordered", "icmp_unsigned", ">")
 operation(operator.ge, "fcmp_ordered", "icmp_unsigned", ">=")
 operation(operator.lt, "fcmp_ordered", "icmp_unsigned", "<")
@@ -184,10 +186,74 @@ def address(context: Any, builder: Any, kind: types.Array, value: Any, index: An
     return builder.bitcast(byte, vector.as_pointer()), builder.sub(sizes[-1], places[-1])
 
 
-def first_lanes(builder: Any, count: Any) -> Any:
-    """A mask of that many lanes."""
+def first_lanes(builder: Any, count: Any, relation: str = "<") -> Any:
+    """A mask of the lanes whose numbers are below ``count``, or in another relation to it."""
     number = ir.Constant(ir.VectorType(count.type, LANES), list(range(LANES)))
-    return builder.icmp_signed("<", number, filled(builder, count))
+    return builder.icmp_signed(relation, number, filled(builder, count))
+
+
+@intrinsic
+def first(_, count):
+    """A mask of that many lanes."""
+    return Lanes(types.boolean)(types.int64), lambda context, builder, signature, args: (
+        first_lanes(builder, *args)
+    )
+
+
+@intrinsic
+def put(_, lanes, place, number):
+    """Lanes with one of them replaced."""
+
+    def generate(context, builder, signature, args):
+        lanes, place, number = args
+        here = first_lanes(builder, place, "==")
+        return builder.select(here, filled(builder, number), lanes)
+
+    return lanes(lanes, types.int64, lanes.dtype), generate
+
+
+@intrinsic
+def as_int64(_, lanes):
+    """Signed whole numbers, widened."""
+
+    def generate(context, builder, signature, args):
+        return builder.sext(args[0], ir.VectorType(ir.IntType(64), LANES))
+
+    return Lanes(types.int64)(lanes), generate
+
+
+@intrinsic
+def gather(_, array, rows, rest, mask):
+    """From each row an element, ``array[row, *rest]``; anything where the mask does not hold.
+
+    ``rows`` may also be one row for all lanes.
+    """
+    size = np.dtype(str(array.dtype)).itemsize
+    if not isinstance(rows, Lanes):
+        rows = types.int64
+
+    def generate(context, builder, signature, args):
+        value, rows, rest, mask = args
+        view = context.make_array(array)(context, builder, value)
+        row_stride, *strides = cgutils.unpack_tuple(builder, view.strides, array.ndim)
+        offset = builder.ptrtoint(view.data, ir.IntType(64))
+        for place, stride in zip(cgutils.unpack_tuple(builder, rest), strides, strict=True):
+            offset = builder.add(offset, builder.mul(place, stride))
+        element = context.get_data_type(array.dtype)
+        if not isinstance(rows.type, ir.VectorType):
+            one = builder.add(offset, builder.mul(rows, row_stride))
+            pointer = builder.inttoptr(one, element.as_pointer())
+            return filled(builder, builder.load(pointer, align=size))
+        places = builder.mul(rows, filled(builder, row_stride))
+        pointers = ir.VectorType(element.as_pointer(), LANES)
+        places = builder.inttoptr(builder.add(filled(builder, offset), places), pointers)
+        vector = ir.VectorType(element, LANES)
+        name = f"llvm.masked.gather.{suffix(vector)}.v{LANES}p0"
+        return call(
+            builder, name, vector, places, INT32(size), mask, ir.Constant(vector, None)
+        )
+
+    return Lanes(array.dtype)(array, rows, widened(rest), mask), generate
 
 
 @intrinsic
