@@ -21,7 +21,7 @@ from neighborgraph.jit.numba_inline import inlined
 LANES = 16
 INT32 = ir.IntType(32)
 
-# exp of float32 is zero below the first, where it would be subnormal, and infinite above the second.
+# Below the first, exp of float32 would be subnormal and is zero; above the second it is infinite.
 LOWEST, HIGHEST = np.float32(-87.33), np.float32(88.37)
 LOG2_E = np.float32(1 / np.log(2))
 # log 2 in two parts, so that x - n log 2 keeps all its digits.
@@ -30,7 +30,8 @@ LOG_2_REST = np.float32(np.log(2) - np.float64(LOG_2))
 # exp(r) = 1 + r + r^2 (C2 + C3 r + ... + C6 r^4) to 3e-9 for |r| <= log(2) / 2, fitted by least
 # squares whose weights grow where the error is largest.
 C2, C3, C4, C5, C6 = (
-    np.float32(c) for c in (0.49999993432, 0.16666520399, 0.04166839079, 0.00836874512, 0.00138145403)
+    np.float32(c)
+    for c in (0.49999993432, 0.16666520399, 0.04166839079, 0.00836874512, 0.00138145403)
 )
 
 
@@ -123,7 +124,7 @@ def spread(_, x):
 
 @intrinsic
 def choose(_, mask, yes, no):
-    """Lanes of ``yes`` where the mask holds, else those of ``no``; one of the two may be a number."""
+    """Lanes of ``yes`` where the mask holds, else of ``no``; one of the two may be a number."""
     lanes = yes if isinstance(yes, Lanes) else no
     operands = (arg if isinstance(arg, Lanes) else lanes.dtype for arg in (yes, no))
 
@@ -136,7 +137,7 @@ def choose(_, mask, yes, no):
 
 @intrinsic
 def fma(_, a, b, c):
-    """a b + c, rounded once; numbers are spread."""
+    """The sum a b + c, rounded once; numbers are spread."""
     element = element_of(a, b, c)
     operands = (arg if isinstance(arg, Lanes) else element for arg in (a, b, c))
 
@@ -195,8 +196,8 @@ def first_lanes(builder: Any, count: Any, relation: str = "<") -> Any:
 @intrinsic
 def first(_, count):
     """A mask of that many lanes."""
-    return Lanes(types.boolean)(types.int64), lambda context, builder, signature, args: (
-        first_lanes(builder, *args)
+    return Lanes(types.boolean)(types.int64), lambda context, builder, signature, args: first_lanes(
+        builder, *args
     )
 
 
@@ -224,9 +225,9 @@ def as_int64(_, lanes):
 
 @intrinsic
 def gather(_, array, rows, rest, mask):
-    """From each row an element, ``array[row, *rest]``; anything where the mask does not hold.
+    """From each row an element, ``array[row, *rest]``; zero where the mask does not hold.
 
-    ``rows`` may also be one row for all lanes.
+    ``rows`` may also be one row for all lanes, whatever the mask.
     """
     size = np.dtype(str(array.dtype)).itemsize
     if not isinstance(rows, Lanes):
@@ -249,9 +250,7 @@ def gather(_, array, rows, rest, mask):
         places = builder.inttoptr(builder.add(filled(builder, offset), places), pointers)
         vector = ir.VectorType(element, LANES)
         name = f"llvm.masked.gather.{suffix(vector)}.v{LANES}p0"
-        return call(
-            builder, name, vector, places, INT32(size), mask, ir.Constant(vector, None)
-        )
+        return call(builder, name, vector, places, INT32(size), mask, ir.Constant(vector, None))
 
     return Lanes(array.dtype)(array, rows, widened(rest), mask), generate
 

@@ -1,10 +1,10 @@
-"""What attend's CPU kernels do with a block of up to LANES edges of one row.
+"""What attend's CPU kernels do with a block: up to LANES edges of one row.
 
-Two layouts, which arrays say by their number of axes. Of features [n, H, D] lanes hold channels,
-and edges follow one another. Of features [n, H], which stand for D = 1, lanes hold edges.
+There are two layouts, which arrays say by their number of axes. Of features [n, H, D] lanes hold
+channels, and edges follow one another. Of features [n, H], which stand for D = 1, lanes hold edges.
 
-``over`` says which end of an edge its row is. A row of the graph is a receiver i, the other end the
-sender j; a row of the transpose is a sender.
+``over`` says which end of an edge its row is: the receiver i in a row of the graph, the sender j in
+a row of its transpose.
 """
 
 from typing import Any, NamedTuple
@@ -16,17 +16,15 @@ from neighborgraph.jit.numba_lanes import (
     LANES,
     as_int64,
     choose,
-    exp,
     first,
     gather,
-    largest_number,
     load,
     put,
     spread,
     store,
     total_of,
 )
-from neighborgraph.ops.philox_numba import word
+from neighborgraph.ops.attend.score_numba import leaky, scaled, term, term_slope
 
 OVER_ROWS, OVER_COLUMNS = None, 0
 LINE = 64
@@ -34,25 +32,25 @@ LINE = 64
 
 
 class Block(NamedTuple):
-    """Numbers of a block that pass from one loop over its edges to another, or are read singly.
+    """What outlives a loop over the edges of a block, or is read edge by edge.
 
     Attributes:
-        largest: Largest score of a row [H].
-        sum: Of exponentials relative to it [H].
+        top: Largest score of the row so far [H].
+        total: Sum of exponentials relative to it [H].
         node: Other ends, int64 [LANES].
         number: Edge numbers, int64 [LANES].
-        total: Sums of the terms of scores [H, LANES].
+        terms: Sums of the terms of scores [H, LANES].
         product: <g_i, u_e> [H, LANES].
-        score: [LANES] of one head.
-        share: [LANES] of one head, what edges are weighted with.
-        slope: [LANES] of one head, ∂s times the scale.
+        score: Of one head [LANES].
+        share: What edges are weighted with, of one head [LANES].
+        slope: What their terms' slopes are weighted with, of one head [LANES].
     """
 
-    largest: Any
-    sum: Any
+    top: Any
+    total: Any
     node: Any
     number: Any
-    total: Any
+    terms: Any
     product: Any
     score: Any
     share: Any
@@ -61,19 +59,17 @@ class Block(NamedTuple):
 
 def new_block(heads: int, dtype: np.dtype) -> Block:
     """Space for a block."""
-    names = Block._fields
-    shapes = {"largest": heads, "sum": heads, "total": (heads, LANES), "product": (heads, LANES)}
-    integers = "node", "number"
-    return Block(
-        *(np.empty(shapes.get(n, LANES), np.int64 if n in integers else dtype) for n in names)
-    )
+    top, total = np.empty((2, heads), dtype)
+    node, number = np.empty((2, LANES), np.int64)
+    terms, product = np.empty((2, heads, LANES), dtype)
+    return Block(top, total, node, number, terms, product, *np.empty((3, LANES), dtype))
 
 
 @inlined
 def enter(block, t, count, row, ptr, idx, edge_id, numbers):
     """Note the edges from position t on; a mask of those that count.
 
-    A self-loop is behind its row's edges, and masks those of the graph.
+    A self-loop is behind its row's edges, and masks the loops among them.
     """
     node, number = as_int64(load(idx, (t,))), as_int64(load(edge_id, (t,)))
     seen = first(count)
@@ -90,7 +86,7 @@ def enter(block, t, count, row, ptr, idx, edge_id, numbers):
 @inlined
 def send_for(t, places, features):
     """Start to load what will be gathered at position t."""
-    if features is not None and features.size > 0 and t < places.size:
+    if features is not None and t < places.size:
         for byte in range(0, features.strides[0], LINE):
             prefetch(features, np.int64(places[t]), byte)
 
@@ -102,109 +98,112 @@ def ends(row, node, over):
 
 
 @inlined
-def add_terms(block, count, row, over, q, k, weight, edge, numbers):
-    """Where lanes hold channels: sum the terms of every score."""
+def sum_terms(block, count, row, over, q, k, inputs):
+    """The sums of the terms of all scores, where lanes hold channels."""
     if q.ndim == 3:
         for b in range(count):
             i, j = ends(row, block.node[b], over)
             for h in range(q.shape[1]):
-                parts = terms(i, j, h, block.number[b], q, k, weight, edge, numbers)
-                block.total[h, b] = total_of(parts)
+                block.terms[h, b] = sum_of_terms(i, j, block.number[b], h, q, k, inputs)
 
 
 @inlined
-def multiply(block, count, row, over, grad, v, value_edge):
-    """Where lanes hold channels: <g_i, u_e> of every edge and head."""
-    if v.ndim == 3:
-        for b in range(count):
-            i, j = ends(row, block.node[b], over)
-            for h in range(v.shape[1]):
-                block.product[h, b] = product(grad, i, v, value_edge, j, block.number[b], h)
+def sum_of_terms(i, j, e, h, q, k, inputs):
+    """Σ_d t(q_id, x_ed) of a head."""
+    total = spread(q.dtype.type(0))
+    for d in range(0, q.shape[2], LANES):
+        x = joined(k, j, inputs.edge, e, h, d)
+        total = total + term(inputs.weight, inputs.numbers, h, d, load(q, (i, h, d)), x)
+    return total_of(total)
 
 
 @inlined
-def scores_of(block, seen, row, over, h, q, k, weight, bias, edge, numbers):
+def scores_of(block, seen, row, over, h, q, k, inputs):
     """Scores s_e of a head with their biases, -inf where an edge does not count."""
-    node, number = load(block.node, (0,)), load(block.number, (0,))
-    if q.ndim == 2:
-        i, j = ends(row, node, over)
-        x = joined_alone(k, edge, j, number, h, seen)
-        total = term(weight, numbers, h, 0, gather(q, i, (h,), seen), x)
+    number = load(block.number, (0,))
+    if q.ndim == 3:
+        terms = load(block.terms, (h, 0))
     else:
-        total = load(block.total, (h, 0))
-    s = scaled(weight, numbers, total)
-    if bias.size > 0:
-        s = s + gather(bias, number, (h,), seen)
+        i, j = ends(row, load(block.node, (0,)), over)
+        x = joined_alone(k, j, inputs.edge, number, h, seen)
+        terms = term(inputs.weight, inputs.numbers, h, 0, gather(q, i, (h,), seen), x)
+    s = with_bias(scaled(inputs.weight, inputs.numbers, terms), inputs.bias, number, h, seen)
     return choose(seen, s, -np.inf)
 
 
 @inlined
-def terms(i, j, h, e, q, k, weight, edge, numbers):
-    """Terms of one score, whose sum is over all lanes."""
-    total = spread(q.dtype.type(0))
-    for d in range(0, q.shape[2], LANES):
-        x = joined(k, edge, j, e, h, d)
-        total = total + term(weight, numbers, h, d, load(q, (i, h, d)), x)
-    return total
+def with_bias(s, bias, number, h, seen):
+    """Scores and the biases of their edges."""
+    return s if bias is None else s + gather(bias, number, (h,), seen)
 
 
 @inlined
-def products_of(block, seen, row, over, h, grad, v, value_edge):
-    """<g_i, u_e> of a head; anything where an edge is masked."""
-    if v.ndim == 2:
-        node, number = load(block.node, (0,)), load(block.number, (0,))
-        i, j = ends(row, node, over)
-        return gather(grad, i, (h,), seen) * joined_alone(v, value_edge, j, number, h, seen)
-    return load(block.product, (h, 0))
+def multiply(block, count, row, over, grad, v, value_edge):
+    """<g_i, u_e> of all edges and heads, where lanes hold channels."""
+    if v.ndim == 3:
+        for b in range(count):
+            i, j = ends(row, block.node[b], over)
+            for h in range(v.shape[1]):
+                block.product[h, b] = product(grad, i, v, j, value_edge, block.number[b], h)
 
 
 @inlined
-def product(grad, i, nodes, edges, j, e, h):
+def product(grad, i, nodes, j, edges, e, h):
     """<g_i, u> of a head."""
     if grad.ndim == 2:
         return grad[i, h] * nodes[j, h]
     total = spread(grad.dtype.type(0))
     for d in range(0, grad.shape[2], LANES):
-        total = total + load(grad, (i, h, d)) * joined(nodes, edges, j, e, h, d)
+        total = total + load(grad, (i, h, d)) * joined(nodes, j, edges, e, h, d)
     return total_of(total)
 
 
 @inlined
+def products_of(block, seen, row, over, h, grad, v, value_edge):
+    """<g_i, u_e> of a head; anything where an edge is masked."""
+    if v.ndim == 3:
+        return load(block.product, (h, 0))
+    i, j = ends(row, load(block.node, (0,)), over)
+    u = joined_alone(v, j, value_edge, load(block.number, (0,)), h, seen)
+    return gather(grad, i, (h,), seen) * u
+
+
+@inlined
 def add_mixed(out, row, h, block, count, s, share, nodes, edges):
-    """Add Σ_e share_e u_e to a row; of a masked edge u, even NaN, is not read."""
-    if out.ndim == 2:
-        seen = s != -np.inf
-        u = joined_alone(nodes, edges, load(block.node, (0,)), load(block.number, (0,)), h, seen)
-        out[row, h] += total_of(choose(seen, share * u, 0))
-    else:
+    """Add Σ_e share_e u_e to a row; of a masked edge u, even NaN, has no part in it."""
+    if out.ndim == 3:
         store(block.score, (0,), s)
         store(block.share, (0,), share)
         for d in range(0, out.shape[2], LANES):
             total = load(out, (row, h, d))
             for b in range(count):
                 if block.score[b] != -np.inf:
-                    u = joined(nodes, edges, block.node[b], block.number[b], h, d)
+                    u = joined(nodes, block.node[b], edges, block.number[b], h, d)
                     total = total + block.share[b] * u
             store(out, (row, h, d), total)
+    else:
+        seen = s != -np.inf
+        u = joined_alone(nodes, load(block.node, (0,)), edges, load(block.number, (0,)), h, seen)
+        out[row, h] += total_of(choose(seen, share * u, 0))
 
 
 @inlined
-def add_query_grads(
-    grad_q, grad_weight, i, h, block, count, s, ds, q, k, weight, edge, numbers
-):  # fmt: skip
-    """Add Σ_e ∂s_e ∂t to a row, and its share of the gradient of the additive weight."""
-    step = scaled(weight, numbers, ds)
-    if q.ndim == 2:
-        seen = s != -np.inf
-        x = joined_alone(k, edge, load(block.node, (0,)), load(block.number, (0,)), h, seen)
-        query = spread(q[i, h])
-        slope = step * term_slope(weight, numbers, h, 0, query, x)
-        grad_q[i, h] += total_of(choose(seen, slope, 0))
-        if grad_weight is not None:
-            grad_weight[i, h] += total_of(choose(seen, ds * leaky(query + x, numbers), 0))
+def rescale(out, i, h, factor):
+    """Multiply the channels of a head."""
+    if out.ndim == 3:
+        for d in range(0, out.shape[2], LANES):
+            store(out, (i, h, d), load(out, (i, h, d)) * factor)
     else:
+        out[i, h] *= factor
+
+
+@inlined
+def add_query_grads(grad_q, grad_weight, i, h, block, count, s, ds, q, k, inputs):
+    """Add Σ_e ∂s_e ∂t to a row, and its share of the gradient of the additive weight."""
+    weight, numbers = inputs.weight, inputs.numbers
+    if q.ndim == 3:
         store(block.score, (0,), s)
-        store(block.share, (0,), step)
+        store(block.slope, (0,), scaled(weight, numbers, ds))
         for d in range(0, q.shape[2], LANES):
             query = load(q, (i, h, d))
             total = load(grad_q, (i, h, d))
@@ -212,65 +211,80 @@ def add_query_grads(
                 total_weight = load(grad_weight, (i, h, d))
             for b in range(count):
                 if block.score[b] != -np.inf:
-                    x = joined(k, edge, block.node[b], block.number[b], h, d)
-                    total = total + block.share[b] * term_slope(weight, numbers, h, d, query, x)
+                    x = joined(k, block.node[b], inputs.edge, block.number[b], h, d)
+                    total = total + block.slope[b] * term_slope(weight, numbers, h, d, query, x)
                     if grad_weight is not None:
-                        total_weight = total_weight + block.share[b] * leaky(query + x, numbers)
+                        total_weight = total_weight + block.slope[b] * leaky(query + x, numbers)
             store(grad_q, (i, h, d), total)
             if grad_weight is not None:
                 store(grad_weight, (i, h, d), total_weight)
+    else:
+        seen, query = s != -np.inf, spread(q[i, h])
+        node, number = load(block.node, (0,)), load(block.number, (0,))
+        x = joined_alone(k, node, inputs.edge, number, h, seen)
+        slope = scaled(weight, numbers, ds) * term_slope(weight, numbers, h, 0, query, x)
+        grad_q[i, h] += total_of(choose(seen, slope, 0))
+        if grad_weight is not None:
+            grad_weight[i, h] += total_of(choose(seen, ds * leaky(query + x, numbers), 0))
 
 
 @inlined
-def add_key_grads(grad_k, j, h, block, count, s, ds, q, k, weight, edge, numbers):
+def add_key_grads(grad_k, j, h, block, count, s, ds, q, k, inputs):
     """Add Σ_e ∂s_e ∂t to a row of the transpose."""
-    step = scaled(weight, numbers, ds)
-    if q.ndim == 2:
-        seen, node, number = s != -np.inf, load(block.node, (0,)), load(block.number, (0,))
-        x = joined_alone(k, edge, j, number, h, seen)
-        query = gather(q, node, (h,), seen)
-        slope = step * term_slope(weight, numbers, h, 0, x, query)
-        grad_k[j, h] += total_of(choose(seen, slope, 0))
-    else:
+    weight, numbers = inputs.weight, inputs.numbers
+    if q.ndim == 3:
         store(block.score, (0,), s)
-        store(block.share, (0,), step)
+        store(block.slope, (0,), scaled(weight, numbers, ds))
         for d in range(0, q.shape[2], LANES):
             total = load(grad_k, (j, h, d))
             for b in range(count):
                 if block.score[b] != -np.inf:
-                    x = joined(k, edge, j, block.number[b], h, d)
+                    x = joined(k, j, inputs.edge, block.number[b], h, d)
                     query = load(q, (block.node[b], h, d))
-                    total = total + block.share[b] * term_slope(weight, numbers, h, d, x, query)
+                    total = total + block.slope[b] * term_slope(weight, numbers, h, d, x, query)
             store(grad_k, (j, h, d), total)
+    else:
+        seen = s != -np.inf
+        x = joined_alone(k, j, inputs.edge, load(block.number, (0,)), h, seen)
+        query = gather(q, load(block.node, (0,)), (h,), seen)
+        slope = scaled(weight, numbers, ds) * term_slope(weight, numbers, h, 0, x, query)
+        grad_k[j, h] += total_of(choose(seen, slope, 0))
 
 
 @inlined
-def set_edge_grads(
-    grad_edge, i, h, block, count, s, ds, share, q, k, grad, weight, edge, value_edge, numbers
-):  # fmt: skip
-    """∂a_e of each edge: what its key gets, and what its value gets where it has that part too."""
-    step = scaled(weight, numbers, ds)
-    if q.ndim == 2:
-        seen, number = s != -np.inf, load(block.number, (0,))
-        x = joined_alone(k, edge, load(block.node, (0,)), number, h, seen)
-        slope = step * term_slope(weight, numbers, h, 0, x, spread(q[i, h]))
-        if value_edge is not None:
-            slope = slope + share * grad[i, h]
-        set_numbers(grad_edge, block, count, h, choose(seen, slope, 0))
-    else:
+def set_edge_grads(grad_edge, i, h, block, count, s, ds, share, q, k, grad, inputs):
+    """∂a_e of each edge: that of its key, and that of its value where it joins values too."""
+    weight, numbers = inputs.weight, inputs.numbers
+    if q.ndim == 3:
         store(block.score, (0,), s)
-        store(block.slope, (0,), step)
+        store(block.slope, (0,), scaled(weight, numbers, ds))
         store(block.share, (0,), share)
         for d in range(0, q.shape[2], LANES):
             query = load(q, (i, h, d))
             for b in range(count):
                 slope = spread(q.dtype.type(0))
                 if block.score[b] != -np.inf:
-                    x = joined(k, edge, block.node[b], block.number[b], h, d)
+                    x = joined(k, block.node[b], inputs.edge, block.number[b], h, d)
                     slope = block.slope[b] * term_slope(weight, numbers, h, d, x, query)
-                    if value_edge is not None:
-                        slope = slope + block.share[b] * load(grad, (i, h, d))
+                    slope = with_value_slope(
+                        slope, inputs.value_edge, block.share[b], grad, i, h, d
+                    )
                 store(grad_edge, (block.number[b], h, d), slope)
+    else:
+        seen, number = s != -np.inf, load(block.number, (0,))
+        x = joined_alone(k, load(block.node, (0,)), inputs.edge, number, h, seen)
+        query = spread(q[i, h])
+        slope = scaled(weight, numbers, ds) * term_slope(weight, numbers, h, 0, x, query)
+        slope = with_value_slope(slope, inputs.value_edge, share, grad, i, h, 0)
+        set_numbers(grad_edge, block, count, h, choose(seen, slope, 0))
+
+
+@inlined
+def with_value_slope(slope, value_edge, share, grad, i, h, d):
+    """The gradient of an edge vector's key, and of its value if it has one."""
+    if value_edge is None:
+        return slope
+    return slope + share * (spread(grad[i, h]) if grad.ndim == 2 else load(grad, (i, h, d)))
 
 
 @inlined
@@ -282,93 +296,14 @@ def set_numbers(out, block, count, h, lanes):
 
 
 @inlined
-def rescale(out, i, h, factor):
-    """Multiply a head's channels."""
-    if out.ndim == 2:
-        out[i, h] *= factor
-    else:
-        for d in range(0, out.shape[2], LANES):
-            store(out, (i, h, d), load(out, (i, h, d)) * factor)
-
-
-@inlined
-def largest_of(s):
-    """The largest score; NaN does not count."""
-    return largest_number(choose(s == s, s, -np.inf))
-
-
-@inlined
-def fading(old, new):
-    """What sums relative to one score are multiplied with to be relative to another."""
-    return largest_number(exp(spread(old - new)))
-
-
-@inlined
-def settled(total, top):
-    """A row's sum: two scores of +inf make it NaN."""
-    return total - np.float32(np.nan) if top == np.inf and total > 1 else total
-
-
-@inlined
-def shares_of(s, top):
-    """exp(s - top): one for the largest score, also where it is +inf, zero for a masked edge."""
-    p = choose(s == top, 1, exp(s - top))
-    return choose(s == -np.inf, 0, p)
-
-
-@inlined
-def factors_of(dropout, block, h):
-    """The dropout factors m of a block's edges."""
-    if dropout is None:
-        return spread(block.score.dtype.type(1))
-    kept = word(dropout.seed, load(block.number, (0,)), h) >= dropout.threshold
-    return choose(kept, spread(dropout.kept), 0)
-
-
-@inlined
-def joined(nodes, edges, j, e, h, d):
+def joined(nodes, j, edges, e, h, d):
     """Channels of a neighbour's key or value, with those of the edge vector where there is one."""
     x = load(nodes, (j, h, d))
     return x if edges is None else x + load(edges, (e, h, d))
 
 
 @inlined
-def joined_alone(nodes, edges, j, e, h, seen):
+def joined_alone(nodes, j, edges, e, h, seen):
     """The only channel of many neighbours, likewise."""
     x = gather(nodes, j, (h,), seen)
     return x if edges is None else x + gather(edges, e, (h,), seen)
-
-
-@inlined
-def term(weight, numbers, h, d, query, key):
-    """Channels' parts t(q, x) of a score."""
-    if weight is None:
-        return query * key
-    return weight_of(weight, h, d) * leaky(query + key, numbers)
-
-
-@inlined
-def term_slope(weight, numbers, h, d, a, b):
-    """The derivative in a of t(a, b), which is symmetric."""
-    if weight is None:
-        return b
-    w = weight_of(weight, h, d)
-    return choose(a + b > 0, w, w * numbers.factor)
-
-
-@inlined
-def weight_of(weight, h, d):
-    """Channels of the additive weight."""
-    return spread(weight[h]) if weight.ndim == 1 else load(weight, (h, d))
-
-
-@inlined
-def scaled(weight, numbers, x):
-    """A score from the sum of its terms, and the slope of those from that of the score."""
-    return x * numbers.factor if weight is None else x
-
-
-@inlined
-def leaky(x, numbers):
-    """Leaky ReLU."""
-    return choose(x > 0, x, x * numbers.factor)

@@ -1,27 +1,25 @@
 """attend on the CPU: numba loops over rows, everything kept in float32 or float64.
 
 16-bit tensors are widened once per call, and results rounded once at its end. A kernel visits the
-edges of the rows ``begin`` to ``end - 1``, finds the score of each again, and writes to its own
-rows and edges alone. It clears an output row just before it adds to it: the row is then in the
-cache, and the threads share the cost of fresh pages.
+edges of the rows ``begin`` to ``end - 1`` in blocks, finds the score of each again, and writes to
+its own rows and edges alone. It clears an output row just before it adds to it: the row is then in
+the cache, and the threads share the cost of fresh pages.
 
-Letters: row i, neighbour j, edge number e, head h, channel d, position t of an edge. In the pass
-over the transpose the row is j and the neighbour i, so that j always sends to i. ``weight`` is None
-beside a dot product, and ``edge``, ``value_edge`` (edge vectors that join the values) and
-``dropout`` are None when absent: None is a type to numba, which compiles the loops without them.
+Letters: row i, neighbour j, edge number e, head h, channel d, position t of an edge, place b in its
+block. In the pass over the transpose the row is j and the neighbour i, so that j always sends to i.
+What does not take part in a call is None, which is a type to numba: the loops are compiled without.
 """
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from neighborgraph.jit.numba_kernel import numba_kernel, run_rows
-from neighborgraph.jit.numba_lanes import LANES, choose, gather, load, store, total_of
+from neighborgraph.jit.numba_lanes import LANES, choose, gather, load, total_of
 from neighborgraph.ops import philox
 from neighborgraph.ops.arrays import empty, wide
 from neighborgraph.ops.attend.block_numba import (
@@ -31,11 +29,7 @@ from neighborgraph.ops.attend.block_numba import (
     add_key_grads,
     add_mixed,
     add_query_grads,
-    add_terms,
     enter,
-    factors_of,
-    fading,
-    largest_of,
     multiply,
     new_block,
     product,
@@ -45,42 +39,23 @@ from neighborgraph.ops.attend.block_numba import (
     send_for,
     set_edge_grads,
     set_numbers,
+    sum_terms,
+)
+from neighborgraph.ops.attend.function import edge_count, grad_q_outputs
+from neighborgraph.ops.attend.score_numba import (
+    Dropout,
+    Inputs,
+    Numbers,
+    factors_of,
+    fading,
+    largest_of,
     settled,
     shares_of,
 )
-from neighborgraph.ops.attend.function import edge_count, grad_q_outputs
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
 
 # Edges between the one at hand and the one whose rows are sent for, which come from main memory.
 AHEAD = 16
-
-
-class Numbers(NamedTuple):
-    """What a score depends on beside tensors.
-
-    Attributes:
-        factor: Scale of a dot product, negative slope of an additive score.
-        loops: Self-loops of each row, 0 or 1.
-        first_loop: Number of the first self-loop, 0 if none; loops of lower number are masked.
-    """
-
-    factor: Any
-    loops: int
-    first_loop: int
-
-
-class Dropout(NamedTuple):
-    """Which edges dropout keeps: those whose random word is at least the threshold.
-
-    Attributes:
-        seed: int64.
-        threshold: uint64, at most 2^32.
-        kept: What the weights of kept edges are multiplied with.
-    """
-
-    seed: int
-    threshold: Any
-    kept: Any
 
 
 def attend(csr, q, k, v, *settings) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,23 +63,22 @@ def attend(csr, q, k, v, *settings) -> tuple[Tensor, Tensor, Tensor]:
     out = empty(*q.shape[:2], v.shape[2], dtype=accumulation_dtype(v.dtype))
     lse = out.new_empty(q.shape[:2])
     state = out.new_empty(*q.shape[:2], 2)
-    arrays = (channels(t) for t in (q, k, v, out))
-    run_rows(attend_rows, *shared(csr, q, *settings), *arrays, lse.numpy(), state.numpy(), scratch=scratch(q))
+    arrays = *map(channels, (q, k, v, out)), lse.numpy(), state.numpy()
+    run_rows(attend_rows, *shared(csr, q, *settings), *arrays, scratch=scratch(q))
     return out.to(v.dtype), lse, state
 
 
 def attend_weights(csr, q, k, state, *settings) -> Tensor:
     """Weight of every edge [e', H], in the caller's edge order; zero where it is masked."""
     *_, self_loops = settings
-    weights = state.new_zeros(edge_count(csr, self_loops), q.shape[1])
-    arrays = channels(q), channels(k), state.numpy(), weights.numpy()
+    weights = empty(edge_count(csr, self_loops), q.shape[1], dtype=state.dtype)
+    arrays = channels(q), channels(k), wide(state), weights.numpy()
     run_rows(weight_rows, *shared(csr, q, *settings), *arrays, scratch=scratch(q))
     return weights
 
 
 def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_grads, *settings):
     """The tensors that `grad_q_outputs` lists; gradients of masked edges are zero."""
-    _, _, edge, *_ = settings
     grad_lse = torch.zeros_like(state[..., 0]) if grad_lse is None else grad_lse
     outputs = grad_q_outputs(csr, q, state, weight_grad, edge_grads, settings)
     results = [empty(*t.shape, dtype=state.dtype) for t in outputs]
@@ -112,15 +86,15 @@ def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_gr
     run_rows(
         grad_q_rows,
         *shared(csr, q, *settings),
-        *(channels(t) for t in (q, k, v, out)),
-        state.numpy(),
+        *map(channels, (q, k, v, out)),
+        wide(state),
         channels(grad),
         wide(grad_lse),
         channels(grad_q),
         stats.numpy(),
         channels(grad_weight) if weight_grad else None,
-        grad_bias.numpy(),
-        None if edge is None else channels(grad_edge),
+        grad_bias.numpy() if len(grad_bias) else None,
+        channels(grad_edge) if len(grad_edge) else None,
         scratch=scratch(q),
     )
     return tuple(t.to(like.dtype) for t, like in zip(results, outputs, strict=True))
@@ -129,33 +103,27 @@ def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_gr
 def attend_grad_kv(csr, q, k, v, stats, grad, *settings) -> tuple[Tensor, Tensor]:
     """Gradients of k [m, H, D] and v [m, H, V]; csr is the transpose."""
     grad_k, grad_v = (empty(*t.shape, dtype=stats.dtype) for t in (k, v))
-    inputs = channels(q), channels(k), channels(v), stats.numpy(), channels(grad)
-    results = channels(grad_k), channels(grad_v)
-    run_rows(grad_kv_rows, *shared(csr, q, *settings), *inputs, *results, scratch=scratch(q))
+    arrays = *map(channels, (q, k, v, grad, grad_k, grad_v)), wide(stats)
+    run_rows(grad_kv_rows, *shared(csr, q, *settings), *arrays, scratch=scratch(q))
     return grad_k.to(k.dtype), grad_v.to(v.dtype)
 
 
 def shared(csr, q, weight, bias, edge, seed, factor, dropout, self_loops):
-    """What every kernel takes first: ptr, idx, edge_id, numbers, dropout, weight, bias, edges."""
+    """What every kernel takes first: ptr, idx, edge_id and inputs."""
     rows = as_rows(csr)
     number = wide(q.new_empty(0)).dtype.type
     loops = int(self_loops)
+    threshold, kept = philox.threshold(dropout), philox.kept_factor(dropout)
     edges = None if edge is None else channels(edge)
-    return (
-        *(t.numpy() for t in rows[:3]),
+    inputs = Inputs(
         Numbers(number(factor), loops, loops * rows.idx.shape[0]),
-        None
-        if seed is None
-        else Dropout(
-            int(seed),
-            np.uint64(philox.threshold(dropout)),
-            number(philox.kept_factor(dropout)),
-        ),
+        None if seed is None else Dropout(int(seed), np.uint64(threshold), number(kept)),
         None if weight is None else channels(weight),
-        np.empty((0, q.shape[1]), number) if bias is None else wide(bias),
+        None if bias is None else wide(bias),
         edges,
         edges if weight is None else None,
     )
+    return *(t.numpy() for t in rows[:3]), inputs
 
 
 def scratch(q: Tensor) -> Callable[[], Block]:
@@ -164,48 +132,44 @@ def scratch(q: Tensor) -> Callable[[], Block]:
 
 
 def channels(features: Tensor) -> np.ndarray:
-    """Features [..., H, D] in the accumulation dtype, and [..., H] where D is 1.
+    """Features [..., H, D] in the accumulation dtype, or [..., H] where D is 1.
 
-    The kernels read and write the memory of features that have this dtype and are contiguous.
+    It is the memory of features that have this dtype and are contiguous: results are written so.
     """
     array = wide(features)
     return array.reshape(array.shape[:-1]) if array.shape[-1] == 1 else array
 
 
 @numba_kernel
-def attend_rows(
-    begin, end, ptr, idx, edge_id, numbers, dropout, weight, bias, edge, value_edge,
-    q, k, v, out, lse, state, block,
-):  # fmt: skip
+def attend_rows(begin, end, ptr, idx, edge_id, inputs, q, k, v, out, lse, state, block):
     """One pass over a row: sums relative to the largest score so far, rescaled when it grows."""
-    heads = q.shape[1]
-    top, total = block.largest, block.sum
+    top, total = block.top, block.total
     for i in range(begin, end):
         top[:] = -np.inf
         total[:] = 0
         out[i] = 0
-        last = ptr[i + 1] + numbers.loops
+        last = ptr[i + 1] + inputs.numbers.loops
         for t in range(ptr[i], last, LANES):
             count = min(LANES, last - t)
-            seen = enter(block, t, count, i, ptr, idx, edge_id, numbers)
-            for b in range(t + AHEAD, t + AHEAD + count):
-                send_for(b, idx, k)
-                send_for(b, idx, v)
-                send_for(b, edge_id, edge)
-            add_terms(block, count, i, OVER_ROWS, q, k, weight, edge, numbers)
-            for h in range(heads):
-                s = scores_of(block, seen, i, OVER_ROWS, h, q, k, weight, bias, edge, numbers)
-                best = max(top[h], largest_of(s))
-                if best > top[h] and total[h] != 0:
-                    fade = fading(top[h], best)
+            seen = enter(block, t, count, i, ptr, idx, edge_id, inputs.numbers)
+            for ahead in range(t + AHEAD, t + AHEAD + count):
+                send_for(ahead, idx, k)
+                send_for(ahead, idx, v)
+                send_for(ahead, edge_id, inputs.edge)
+            sum_terms(block, count, i, OVER_ROWS, q, k, inputs)
+            for h in range(q.shape[1]):
+                s = scores_of(block, seen, i, OVER_ROWS, h, q, k, inputs)
+                largest = max(top[h], largest_of(s))
+                if largest > top[h] and total[h] != 0:
+                    fade = fading(top[h], largest)
                     total[h] *= fade
                     rescale(out, i, h, fade)
-                top[h] = best
-                share = shares_of(s, best)
+                top[h] = largest
+                share = shares_of(s, top[h])
                 total[h] += total_of(share)
-                share = share * factors_of(dropout, block, h)
-                add_mixed(out, i, h, block, count, s, share, v, value_edge)
-        for h in range(heads):
+                share = share * factors_of(inputs.dropout, load(block.number, (0,)), h, q.dtype)
+                add_mixed(out, i, h, block, count, s, share, v, inputs.value_edge)
+        for h in range(q.shape[1]):
             total[h] = settled(total[h], top[h])
             lse[i, h] = -np.inf
             state[i, h, 0] = top[h]
@@ -217,94 +181,88 @@ def attend_rows(
 
 
 @numba_kernel
-def weight_rows(
-    begin, end, ptr, idx, edge_id, numbers, dropout, weight, bias, edge, value_edge,
-    q, k, state, weights, block,
-):  # fmt: skip
-    """Weights m p of all edges that are not masked."""
+def weight_rows(begin, end, ptr, idx, edge_id, inputs, q, k, state, weights, block):
+    """Weights m p of all edges, zero where they are masked."""
     for i in range(begin, end):
-        last = ptr[i + 1] + numbers.loops
+        last = ptr[i + 1] + inputs.numbers.loops
         for t in range(ptr[i], last, LANES):
             count = min(LANES, last - t)
-            seen = enter(block, t, count, i, ptr, idx, edge_id, numbers)
-            for b in range(t + AHEAD, t + AHEAD + count):
-                send_for(b, idx, k)
-            add_terms(block, count, i, OVER_ROWS, q, k, weight, edge, numbers)
+            seen = enter(block, t, count, i, ptr, idx, edge_id, inputs.numbers)
+            for ahead in range(t + AHEAD, t + AHEAD + count):
+                send_for(ahead, idx, k)
+                send_for(ahead, edge_id, inputs.edge)
+            sum_terms(block, count, i, OVER_ROWS, q, k, inputs)
             for h in range(q.shape[1]):
-                s = scores_of(block, seen, i, OVER_ROWS, h, q, k, weight, bias, edge, numbers)
-                share = shares_of(s, state[i, h, 0]) * state[i, h, 1]
-                share = share * factors_of(dropout, block, h)
-                store(block.share, (0,), choose(s == -np.inf, 0, share))
-                for b in range(count):
-                    weights[block.number[b], h] = block.share[b]
+                s = scores_of(block, seen, i, OVER_ROWS, h, q, k, inputs)
+                p = shares_of(s, state[i, h, 0]) * state[i, h, 1]
+                m = factors_of(inputs.dropout, load(block.number, (0,)), h, q.dtype)
+                set_numbers(weights, block, count, h, choose(s == -np.inf, 0, m * p))
 
 
 @numba_kernel
 def grad_q_rows(
-    begin, end, ptr, idx, edge_id, numbers, dropout, weight, bias, edge, value_edge,
-    q, k, v, out, state, grad, grad_lse, grad_q, stats, grad_weight, grad_bias, grad_edge, block,
+    begin, end, ptr, idx, edge_id, inputs, q, k, v, out, state, grad, grad_lse,
+    grad_q, stats, grad_weight, grad_bias, grad_edge, block,
 ):  # fmt: skip
     """δ_i = <g_i, o_i> - h_i, then from every ∂s_e all that belongs to its row or to itself."""
-    heads = q.shape[1]
     for i in range(begin, end):
-        for h in range(heads):
+        for h in range(q.shape[1]):
             stats[i, h, 0] = state[i, h, 0]
             stats[i, h, 1] = state[i, h, 1]
-            stats[i, h, 2] = product(grad, i, out, None, i, i, h) - grad_lse[i, h]
+            stats[i, h, 2] = product(grad, i, out, i, None, 0, h) - grad_lse[i, h]
             stats[i, h, 3] = 0
         grad_q[i] = 0
         if grad_weight is not None:
             grad_weight[i] = 0
-        last = ptr[i + 1] + numbers.loops
+        last = ptr[i + 1] + inputs.numbers.loops
         for t in range(ptr[i], last, LANES):
             count = min(LANES, last - t)
-            seen = enter(block, t, count, i, ptr, idx, edge_id, numbers)
-            for b in range(t + AHEAD, t + AHEAD + count):
-                send_for(b, idx, k)
-                send_for(b, idx, v)
-                send_for(b, edge_id, edge)
-            add_terms(block, count, i, OVER_ROWS, q, k, weight, edge, numbers)
-            multiply(block, count, i, OVER_ROWS, grad, v, value_edge)
-            for h in range(heads):
-                s = scores_of(block, seen, i, OVER_ROWS, h, q, k, weight, bias, edge, numbers)
+            seen = enter(block, t, count, i, ptr, idx, edge_id, inputs.numbers)
+            for ahead in range(t + AHEAD, t + AHEAD + count):
+                send_for(ahead, idx, k)
+                send_for(ahead, idx, v)
+                send_for(ahead, edge_id, inputs.edge)
+            sum_terms(block, count, i, OVER_ROWS, q, k, inputs)
+            multiply(block, count, i, OVER_ROWS, grad, v, inputs.value_edge)
+            for h in range(q.shape[1]):
+                s = scores_of(block, seen, i, OVER_ROWS, h, q, k, inputs)
+                gu = products_of(block, seen, i, OVER_ROWS, h, grad, v, inputs.value_edge)
                 p = shares_of(s, stats[i, h, 0]) * stats[i, h, 1]
-                m = factors_of(dropout, block, h)
-                gu = products_of(block, seen, i, OVER_ROWS, h, grad, v, value_edge)
+                m = factors_of(inputs.dropout, load(block.number, (0,)), h, q.dtype)
                 ds = choose(s == -np.inf, 0, p * (m * gu - stats[i, h, 2]))
-                add_query_grads(grad_q, grad_weight, i, h, block, count, s, ds, q, k, weight, edge, numbers)
-                if grad_bias.size > 0:
+                add_query_grads(grad_q, grad_weight, i, h, block, count, s, ds, q, k, inputs)
+                if grad_bias is not None:
                     set_numbers(grad_bias, block, count, h, ds)
-                if grad_edge is not None and grad_edge.size > 0:
-                    set_edge_grads(grad_edge, i, h, block, count, s, ds, p * m, q, k, grad, weight, edge, value_edge, numbers)
+                if grad_edge is not None:
+                    set_edge_grads(grad_edge, i, h, block, count, s, ds, m * p, q, k, grad, inputs)
 
 
 @numba_kernel
 def grad_kv_rows(
-    begin, end, ptr, idx, edge_id, numbers, dropout, weight, bias, edge, value_edge,
-    q, k, v, stats, grad, grad_k, grad_v, block,
-):  # fmt: skip
+    begin, end, ptr, idx, edge_id, inputs, q, k, v, grad, grad_k, grad_v, stats, block
+):
     """∂v_j = Σ_e m_e p_e g_i and ∂k_j = Σ_e ∂s_e ∂t, over the transpose."""
     for j in range(begin, end):
         grad_k[j] = 0
         grad_v[j] = 0
-        last = ptr[j + 1] + numbers.loops
+        last = ptr[j + 1] + inputs.numbers.loops
         for t in range(ptr[j], last, LANES):
             count = min(LANES, last - t)
-            seen = enter(block, t, count, j, ptr, idx, edge_id, numbers)
-            for b in range(t + AHEAD, t + AHEAD + count):
-                send_for(b, idx, q)
-                send_for(b, idx, grad)
-                send_for(b, idx, stats)
-                send_for(b, edge_id, edge)
-                send_for(b, edge_id, bias)
-            add_terms(block, count, j, OVER_COLUMNS, q, k, weight, edge, numbers)
-            multiply(block, count, j, OVER_COLUMNS, grad, v, value_edge)
+            seen = enter(block, t, count, j, ptr, idx, edge_id, inputs.numbers)
+            for ahead in range(t + AHEAD, t + AHEAD + count):
+                send_for(ahead, idx, q)
+                send_for(ahead, idx, grad)
+                send_for(ahead, idx, stats)
+                send_for(ahead, edge_id, inputs.edge)
+                send_for(ahead, edge_id, inputs.bias)
+            sum_terms(block, count, j, OVER_COLUMNS, q, k, inputs)
+            multiply(block, count, j, OVER_COLUMNS, grad, v, inputs.value_edge)
             for h in range(q.shape[1]):
-                s = scores_of(block, seen, j, OVER_COLUMNS, h, q, k, weight, bias, edge, numbers)
-                nodes = load(block.node, (0,))
-                p = shares_of(s, gather(stats, nodes, (h, 0), seen)) * gather(stats, nodes, (h, 1), seen)
-                m = factors_of(dropout, block, h)
-                gu = products_of(block, seen, j, OVER_COLUMNS, h, grad, v, value_edge)
-                ds = choose(s == -np.inf, 0, p * (m * gu - gather(stats, nodes, (h, 2), seen)))
-                add_mixed(grad_v, j, h, block, count, s, p * m, grad, None)
-                add_key_grads(grad_k, j, h, block, count, s, ds, q, k, weight, edge, numbers)
+                s = scores_of(block, seen, j, OVER_COLUMNS, h, q, k, inputs)
+                gu = products_of(block, seen, j, OVER_COLUMNS, h, grad, v, inputs.value_edge)
+                i = load(block.node, (0,))
+                p = shares_of(s, gather(stats, i, (h, 0), seen)) * gather(stats, i, (h, 1), seen)
+                m = factors_of(inputs.dropout, load(block.number, (0,)), h, q.dtype)
+                ds = choose(s == -np.inf, 0, p * (m * gu - gather(stats, i, (h, 2), seen)))
+                add_mixed(grad_v, j, h, block, count, s, m * p, grad, None)
+                add_key_grads(grad_k, j, h, block, count, s, ds, q, k, inputs)
