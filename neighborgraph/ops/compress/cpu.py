@@ -10,10 +10,10 @@ from torch import Tensor
 
 from neighborgraph.errors import IdError
 from neighborgraph.graph import Csr
-from neighborgraph.graph.schedule import MAX_ITEM_EDGES, bounds
+from neighborgraph.graph.schedule import LONG_ITEM_EDGES, MAX_ITEM_EDGES, bounds
 from neighborgraph.jit.numba_kernel import numba_kernel
 
-LIMIT = MAX_ITEM_EDGES
+LIMIT, LONG = MAX_ITEM_EDGES, LONG_ITEM_EDGES
 
 
 def compress(edge_index, num_rows, num_cols, transpose, self_loops) -> tuple[Tensor, ...]:
@@ -89,23 +89,33 @@ def group(row, col, ptr, idx, edge_id, size, self_loops):
 
 @numba_kernel
 def cut(ptr, item_row, item_first, item_edges, item_slot, split_row, split_ptr):
-    """Cut the rows into items, in their order, and fill up with inert ones."""
-    item = split = slot = 0
-    for i in range(len(ptr) - 1):
+    """Cut the rows into items, long ones first, and fill up with inert ones."""
+    rows = len(ptr) - 1
+    long_items = 0
+    for i in range(rows):
+        degree = ptr[i + 1] - ptr[i]
+        long_items += degree // LIMIT + (1 if degree % LIMIT >= LONG else 0)
+    at_long, at_short = 0, long_items
+    split = slot = 0
+    for i in range(rows):
         parts = max(1, (ptr[i + 1] - ptr[i] + LIMIT - 1) // LIMIT)
         if parts > 1:
             split_row[split] = i
             split_ptr[split] = slot
             split += 1
         for part in range(parts):
+            first = ptr[i] + part * LIMIT
+            edges = min(LIMIT, ptr[i + 1] - first)
+            item = at_long if edges >= LONG else at_short
+            at_long += 1 if edges >= LONG else 0
+            at_short += 0 if edges >= LONG else 1
             item_row[item] = i
-            item_first[item] = ptr[i] + part * LIMIT
-            item_edges[item] = min(LIMIT, ptr[i + 1] - item_first[item])
+            item_first[item] = first
+            item_edges[item] = edges
             item_slot[item] = slot if parts > 1 else -1
             slot += 1 if parts > 1 else 0
-            item += 1
-    last = len(item_row) - (len(ptr) - 1) + len(split_row) - 1
-    for spare in range(item, len(item_row)):
+    last = len(item_row) - rows + len(split_row) - 1
+    for spare in range(at_short, len(item_row)):
         item_row[spare] = 0
         item_first[spare] = -1
         item_edges[spare] = 0
