@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
+from torch_geometric.typing import SparseTensor
 
 from neighborgraph.graph import Graph
 from neighborgraph.nn.conv import adjacency
@@ -70,6 +71,13 @@ def normal_refusal(layer: Any, edge_index: Any, edge_weight: Tensor | None, x: T
     elif layer.normalize and adjacency.is_sparse(edge_index):
         if edge_index.layout == torch.sparse_csc:
             return "normalisation of a sparse CSC adjacency"
+    elif layer.normalize and isinstance(edge_index, SparseTensor):
+        if getattr(layer, "cached", False):
+            return "cached normalisation of a SparseTensor"
+        # The loops that PyG writes into it replace the weights of those that are there.
+        weighted = edge_index.has_value() or getattr(layer, "improved", False)
+        if weighted and getattr(layer, "add_self_loops", False):
+            return "weighted self-loops in a SparseTensor"
     return weight_refusal(edge_index, edge_weight_of(edge_index, edge_weight), x)
 
 

@@ -5,13 +5,14 @@ from typing import Any
 import torch
 import torch_geometric.nn
 from torch import Tensor
-from torch_geometric.typing import Adj, OptTensor, PairTensor
+from torch_geometric.typing import Adj, OptTensor, PairTensor, SparseTensor
 
 from neighborgraph.nn.conv.adjacency import expect_edge_rows, graph_of
 from neighborgraph.nn.conv.attention import (
     edge_attr_refusal,
     merge_heads,
     score_dtype,
+    sparse_tensor_refusal,
     weights_refusal,
 )
 from neighborgraph.nn.conv.fused import Fused, Path, for_pyg, wants_grad, width_refusal
@@ -50,6 +51,8 @@ class TransformerConv(Fused, torch_geometric.nn.TransformerConv):
             or self.input_refusal(edge_index, source, target)
             or width_refusal(source, self.out_channels)
             or self.edge_refusal(edge_index, edge_attr)
+            or sparse_tensor_refusal(self, edge_index, edge_attr)
+            or (wanted and isinstance(edge_index, SparseTensor) and "weights as a SparseTensor")
             or weights_refusal(wanted, self, source, target, edge_attr)
             or (wanted and self.drops() and "attention weights before dropout")
             or ""
