@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.typing import SparseTensor
 from torch_geometric.utils import scatter
 
 from neighborgraph.nn.conv import adjacency
@@ -41,7 +40,7 @@ def loops_refusal(
 
 def sparse_tensor_refusal(layer: Any, edge_index: Any, edge_attr: Tensor | None) -> str:
     """Why PyG has to make sense of a SparseTensor in a layer of attention, or an empty string."""
-    if not isinstance(edge_index, SparseTensor):
+    if not adjacency.is_sparse_tensor(edge_index):
         return ""
     if edge_attr is None and edge_index.has_value():
         return "a SparseTensor whose values are edge_attr"
@@ -61,7 +60,7 @@ def looped_weights_refusal(wanted: bool, edge_index: Any, loops: bool) -> str:
     """Why PyG has to return the weights of a layer that adds self-loops, or an empty string."""
     if not wanted:
         return ""
-    if adjacency.is_sparse(edge_index) or isinstance(edge_index, SparseTensor):
+    if adjacency.is_sparse(edge_index) or adjacency.is_sparse_tensor(edge_index):
         return "attention weights as a sparse matrix"
     if loops and type(edge_index) is not Tensor:
         return f"attention weights with self-loops in a {type(edge_index).__name__}"

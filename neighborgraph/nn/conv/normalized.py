@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
-from torch_geometric.typing import SparseTensor
 
 from neighborgraph.graph import Graph
 from neighborgraph.nn.conv import adjacency
@@ -71,7 +70,7 @@ def normal_refusal(layer: Any, edge_index: Any, edge_weight: Tensor | None, x: T
     elif layer.normalize and adjacency.is_sparse(edge_index):
         if edge_index.layout == torch.sparse_csc:
             return "normalisation of a sparse CSC adjacency"
-    elif layer.normalize and isinstance(edge_index, SparseTensor):
+    elif layer.normalize and adjacency.is_sparse_tensor(edge_index):
         if getattr(layer, "cached", False):
             return "cached normalisation of a SparseTensor"
         # The loops that PyG writes into it replace the weights of those that are there.

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.typing import SparseTensor
 
 from neighborgraph.graph import Graph
 from neighborgraph.nn.conv import adjacency
@@ -37,7 +36,7 @@ def weight_refusal(edge_index: Any, weight: Tensor | None, x: Tensor) -> str:
 def edge_weight_of(edge_index: Any, edge_weight: Tensor | None) -> Tensor | None:
     """The weights that count: those stored in a matrix, else ``edge_weight``, else a Graph's."""
     stored = values_of(edge_index)
-    is_matrix = adjacency.is_sparse(edge_index) or isinstance(edge_index, SparseTensor)
+    is_matrix = adjacency.is_sparse(edge_index) or adjacency.is_sparse_tensor(edge_index)
     return stored if edge_weight is None or is_matrix else edge_weight
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 import torch_geometric.nn
 from torch import Tensor
-from torch_geometric.typing import Adj, OptTensor, PairTensor, SparseTensor
+from torch_geometric.typing import Adj, OptTensor, PairTensor
 
-from neighborgraph.nn.conv.adjacency import expect_edge_rows, graph_of
+from neighborgraph.nn.conv.adjacency import expect_edge_rows, graph_of, is_sparse_tensor
 from neighborgraph.nn.conv.attention import (
     edge_attr_refusal,
     merge_heads,
@@ -52,7 +52,7 @@ class TransformerConv(Fused, torch_geometric.nn.TransformerConv):
             or width_refusal(source, self.out_channels)
             or self.edge_refusal(edge_index, edge_attr)
             or sparse_tensor_refusal(self, edge_index, edge_attr)
-            or (wanted and isinstance(edge_index, SparseTensor) and "weights as a SparseTensor")
+            or (wanted and is_sparse_tensor(edge_index) and "weights as a SparseTensor")
             or weights_refusal(wanted, self, source, target, edge_attr)
             or (wanted and self.drops() and "attention weights before dropout")
             or ""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch_geometric.typing import SparseTensor
+from torch_geometric.typing import SparseTensor  # pyright: ignore[reportAttributeAccessIssue]
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch_sparse") is None, reason="torch_sparse is not installed"
