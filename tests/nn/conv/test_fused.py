@@ -291,7 +291,7 @@ def test_torchscript_gets_the_layer_of_pyg(pair, name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scripted = torch.jit.script(Model(ours))
-        traced = torch.jit.trace(Model(ours), (x, EDGES))
+        traced: Any = torch.jit.trace(Model(ours), (x, EDGES))
         torch.testing.assert_close(scripted(x, EDGES), ours(x, EDGES))
     assert isinstance(ours, Fused)
     torch.testing.assert_close(traced(x, EDGES), ours(x, EDGES))
