@@ -52,9 +52,12 @@ LONGEST_RUN = 3600.0
 
 def swaps() -> list[str]:
     """The classes to swap, as the plugin takes them."""
-    names = [f"nn.{layer.__name__}" for layer in originals()]
-    names += ["loader.NeighborLoader", "loader.LinkNeighborLoader"]
-    return [f"torch_geometric.{name}=neighborgraph.{name}" for name in names]
+    names = (layer.__name__ for layer in originals())
+    return [
+        *(f"torch_geometric.nn.{name}=neighborgraph.nn.{name}" for name in names),
+        "torch_geometric.loader.NeighborLoader=loaders.NeighborLoader",
+        "torch_geometric.loader.LinkNeighborLoader=loaders.LinkNeighborLoader",
+    ]
 
 
 def run(checkout: Path, file: str, swapped: list[str], record: Path) -> dict[str, str]:
