@@ -128,8 +128,11 @@ def test_outcomes_of_a_record(tmp_path: Path) -> None:
     assert kit.outcomes(tmp_path / "absent.xml") == {}
 
 
-def test_every_layer_is_swapped() -> None:
-    pairs = [pair.split("=") for pair in kit.swaps()]
-    assert len(pairs) >= 9
+def test_every_layer_and_loader_is_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(KIT)
+    pairs = [tuple(map(swap.named, pair.split("="))) for pair in kit.swaps()]
+    assert len(pairs) == 11
     for theirs, ours in pairs:
-        assert issubclass(swap.named(ours), swap.named(theirs))
+        assert theirs.__name__ == ours.__name__
+        assert theirs.__module__.startswith("torch_geometric.")
+        assert any(base.__module__.startswith("neighborgraph.") for base in ours.__mro__)

@@ -53,7 +53,11 @@ LONGEST_RUN = 3600.0
 def swaps() -> list[str]:
     """The classes to swap, as the plugin takes them."""
     names = (layer.__name__ for layer in originals())
-    return [f"torch_geometric.nn.{name}=neighborgraph.nn.{name}" for name in names]
+    return [
+        *(f"torch_geometric.nn.{name}=neighborgraph.nn.{name}" for name in names),
+        "torch_geometric.loader.NeighborLoader=loaders.NeighborLoader",
+        "torch_geometric.loader.LinkNeighborLoader=loaders.LinkNeighborLoader",
+    ]
 
 
 def run(checkout: Path, file: str, swapped: list[str], record: Path) -> dict[str, str]:

@@ -22,6 +22,8 @@ import torch_geometric.explain
 import torch_geometric.loader
 import torch_geometric.nn
 import torch_geometric.testing
+import torch_geometric.typing
+from torch.package import PackageExporter
 
 ROUNDING = 1e-6
 """Absolute; a few units of float32 in sums of numbers about one."""
@@ -37,9 +39,30 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Swap before the first test module, or conftest, can have imported a class."""
     pairs = early_config.known_args_namespace.swap
     swap_all(dict(tuple(map(named, pair.split("="))) for pair in pairs))
+    if pairs:
+        extern_ours()
     if any(".loader." in pair for pair in pairs):
-        # It skips what needs pyg-lib or torch-sparse, of which our loaders need neither.
-        torch_geometric.testing.onlyNeighborSampler = lambda test: test
+        ask_for_samplers()
+
+
+def extern_ours() -> None:
+    """Let ``torch.package`` find our classes as it is told to find PyG's: by import."""
+    init = PackageExporter.__init__
+
+    def patched(self, *args, **kwargs) -> None:
+        init(self, *args, **kwargs)
+        self.extern("neighborgraph.**")
+
+    PackageExporter.__init__ = patched
+
+
+def ask_for_samplers() -> None:
+    """Run the tests of loaders that PyG skips without pyg-lib, which ours do not need."""
+    testing, typing = torch_geometric.testing, torch_geometric.typing
+    with_package = testing.withPackage
+    testing.withPackage = lambda *names: with_package(*(n for n in names if n != "pyg_lib"))
+    testing.onlyNeighborSampler = lambda test: test
+    typing.WITH_EDGE_TIME_NEIGHBOR_SAMPLE = typing.WITH_WEIGHTED_NEIGHBOR_SAMPLE = True
 
 
 @pytest.fixture(autouse=True)
