@@ -1,7 +1,8 @@
 // Folds the partial results of rows that were cut into several items, in slot order, so that the
 // result does not depend on which item finished first. One thread for each element of a cut row.
 //
-// split_row [s]: the cut rows; slots split_ptr[t] .. split_ptr[t+1] belong to split_row[t].
+// split_row [s]: the cut rows; slots split_ptr[t] .. split_ptr[t+1] belong to split_row[t]. A
+// padded schedule ends with entries of row -1, which stand for nothing.
 #include "common/epilogue.cuh"
 #include "common/extreme.cuh"
 #include "common/softmax_state.cuh"
@@ -23,7 +24,7 @@ __global__ void combine_sum(
     const int* split_row, const int* split_ptr, const acc_t<T>* partial, const acc_t<T>* row_scale,
     const T* add, T* out, long long splits, long long width, double add_scale) {
     Element element(width);
-    if (element.split >= splits) return;
+    if (element.split >= splits || split_row[element.split] < 0) return;
     long long row = split_row[element.split], at = row * width + element.channel;
     acc_t<T> sum = 0;
     for (long long slot = split_ptr[element.split]; slot < split_ptr[element.split + 1]; ++slot)
@@ -38,7 +39,7 @@ __global__ void combine_max(
     const acc_t<T>* row_scale, const T* add, T* out, int* winner, long long splits, long long width,
     double add_scale) {
     Element element(width);
-    if (element.split >= splits) return;
+    if (element.split >= splits || split_row[element.split] < 0) return;
     long long row = split_row[element.split], at = row * width + element.channel;
     Extreme<acc_t<T>> best{acc_t<T>(0), -1};
     for (long long slot = split_ptr[element.split]; slot < split_ptr[element.split + 1]; ++slot) {
@@ -59,7 +60,7 @@ __global__ void combine_softmax(
     long long heads, long long head_width) {
     using A = acc_t<T>;
     Element element(heads * head_width);
-    if (element.split >= splits) return;
+    if (element.split >= splits || split_row[element.split] < 0) return;
     long long row = split_row[element.split], head = element.channel / head_width;
     SoftmaxState<A> state;
     A mixed = 0;

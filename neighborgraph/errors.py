@@ -9,6 +9,14 @@ class InputError(NeighborgraphError, ValueError):
     """An argument's shape, value or structure is outside what the function accepts."""
 
 
+class IdError(InputError, IndexError):
+    """An id points to no node; also an IndexError, like what Torch and PyG raise for it."""
+
+
+class EdgeRowsError(InputError, RuntimeError):
+    """Values of edges are not as many as the edges; also a RuntimeError, as in Torch and PyG."""
+
+
 class DtypeError(NeighborgraphError, TypeError):
     """An argument has a type or dtype that is never converted silently."""
 

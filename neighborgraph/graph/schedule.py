@@ -5,7 +5,7 @@ after all others are done. The items of a cut row leave partial results in numbe
 a second kernel combines in slot order, so the result does not depend on timing.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,19 +25,32 @@ class Schedule(NamedTuple):
     item_row: Tensor
     """[w] int32: the row an item belongs to."""
     item_first: Tensor
-    """[w] int64: position of the item's first edge."""
+    """[w] int64: position of the item's first edge; -1 in an inert item of `padded`."""
     item_edges: Tensor
     """[w] int32: how many edges it serves, at most ``MAX_ITEM_EDGES``."""
     item_slot: Tensor
     """[w] int32: where a cut row's item leaves its partial result; -1 writes the row itself."""
     split_row: Tensor
-    """[s] int32: the rows that were cut."""
+    """[s] int32: the rows that were cut; -1 where `padded` added an entry."""
     split_ptr: Tensor
     """[s + 1] int32: slots ``split_ptr[t] .. split_ptr[t+1]`` belong to row ``split_row[t]``."""
 
 
 def schedule(ptr: Tensor, max_item_edges: int = MAX_ITEM_EDGES) -> Schedule:
     """Cut the rows of a CSR pointer [n + 1] into items of at most ``max_item_edges`` edges."""
+    items = cut_rows(ptr, max_item_edges)
+    is_long = items.item_edges >= LONG_ITEM_EDGES
+    order = torch.cat([is_long.nonzero().view(-1), (~is_long).nonzero().view(-1)])
+    return items._replace(
+        item_row=items.item_row[order],
+        item_first=items.item_first[order],
+        item_edges=items.item_edges[order],
+        item_slot=items.item_slot[order],
+    )
+
+
+def cut_rows(ptr: Tensor, max_item_edges: int = MAX_ITEM_EDGES) -> Schedule:
+    """The items of `schedule` in row order."""
     num_rows = ptr.numel() - 1
     device = ptr.device
     degree = ptr.diff()
@@ -57,14 +70,46 @@ def schedule(ptr: Tensor, max_item_edges: int = MAX_ITEM_EDGES) -> Schedule:
     torch.cumsum(parts[split_row], 0, out=split_ptr[1:], dtype=torch.int32)
     is_split = parts[item_row] > 1
     item_slot = is_split.cumsum(0, dtype=torch.int32).sub_(1).masked_fill_(~is_split, -1)
+    return Schedule(item_row, item_first, item_edges, item_slot, split_row, split_ptr)
 
-    is_long = item_edges >= LONG_ITEM_EDGES
-    order = torch.cat([is_long.nonzero().view(-1), (~is_long).nonzero().view(-1)])
+
+def bounds(num_edges: int) -> tuple[int, int]:
+    r"""The most items beyond one a row, and the most cut rows, that e edges can need.
+
+    A row of d edges has :math:`\lfloor (d - 1) / 512 \rfloor` items beyond its first, and is cut
+    when d is at least 513. Over the cut rows, of which there are c, with at most e edges together,
+
+    .. math::
+
+        \sum_i \lfloor (d_i - 1) / 512 \rfloor \le \lfloor (e - c) / 512 \rfloor
+        \le \lfloor (e - 1) / 512 \rfloor, \qquad c \le \lfloor e / 513 \rfloor
+
+    where c is at least one; without a cut row both are zero. The two bounds are above zero for the
+    same e, those from 513 on. The items of cut rows number what is beyond one a row plus c, so
+    there are slots for them all, and one to spare where an item beyond one a row is not needed.
+    """
+    beyond_one: Any = torch.sym_max(num_edges - 1, 0)  # num_edges may be symbolic
+    return beyond_one // MAX_ITEM_EDGES, num_edges // (MAX_ITEM_EDGES + 1)
+
+
+def padded(items: Schedule, num_rows: int, num_edges: int) -> Schedule:
+    """The same work in arrays whose sizes depend on n and e alone; see `bounds`.
+
+    An inert item has no edges and begins nowhere. It computes the empty result, for row 0, and
+    leaves it in the last slot, which no cut row owns.
+    """
+    extra, splits = bounds(num_edges)
+    missing = num_rows + extra - items.item_row.numel()
+    uncut = splits - items.split_row.numel()
+
+    def fill(values: Tensor, count: int, value: int | Tensor) -> Tensor:
+        return torch.cat([values, values.new_zeros(count) + value])
+
     return Schedule(
-        item_row[order],
-        item_first[order],
-        item_edges[order],
-        item_slot[order],
-        split_row,
-        split_ptr,
+        fill(items.item_row, missing, 0),
+        fill(items.item_first, missing, -1),
+        fill(items.item_edges, missing, 0),
+        fill(items.item_slot, missing, extra + splits - 1),
+        fill(items.split_row, uncut, -1),
+        fill(items.split_ptr, uncut, items.split_ptr[-1]),
     )

@@ -1,4 +1,11 @@
-"""Layers: an op plus its parameters."""
+"""Layers: an op plus its parameters.
+
+The layers that PyG has too are in ``neighborgraph.nn.conv`` and can be imported from here. They
+load PyG when first asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout
 from neighborgraph.nn.hop_gate import HopGate
@@ -8,6 +15,30 @@ from neighborgraph.nn.propagate import (
     propagate_sum,
     symmetric_scale,
 )
+
+if TYPE_CHECKING:
+    from neighborgraph.nn.conv import APPNP as APPNP
+    from neighborgraph.nn.conv import GATConv as GATConv
+    from neighborgraph.nn.conv import GATv2Conv as GATv2Conv
+    from neighborgraph.nn.conv import GCNConv as GCNConv
+    from neighborgraph.nn.conv import GINConv as GINConv
+    from neighborgraph.nn.conv import GraphConv as GraphConv
+    from neighborgraph.nn.conv import LGConv as LGConv
+    from neighborgraph.nn.conv import SAGEConv as SAGEConv
+    from neighborgraph.nn.conv import TransformerConv as TransformerConv
+
+CONVS = (
+    "APPNP",
+    "GATConv",
+    "GATv2Conv",
+    "GCNConv",
+    "GINConv",
+    "GraphConv",
+    "LGConv",
+    "SAGEConv",
+    "TransformerConv",
+)
+"""The layers of ``neighborgraph.nn.conv``."""
 
 __all__ = [
     "FeatureLinear",
@@ -19,3 +50,15 @@ __all__ = [
     "propagate_sum",
     "symmetric_scale",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A layer that PyG has too."""
+    if name in CONVS:
+        return getattr(importlib.import_module("neighborgraph.nn.conv"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What can be imported from here."""
+    return sorted([*globals(), *CONVS])

@@ -98,6 +98,11 @@ def channel_lanes_for(dtype: torch.dtype, width: int, in_flight: int) -> Lanes:
     return Lanes(vector, lanes, vectors, in_flight // vectors, 1)
 
 
+def fits_a_warp(dtype: torch.dtype, width: int) -> bool:
+    """Whether `head_lanes_for` has a plan for a head of ``width`` channels."""
+    return width <= WARP * MAX_VECTORS * vector_for(dtype, width)
+
+
 def head_plans(dtype: torch.dtype) -> Iterator[Lanes]:
     """Every plan of lanes_for up to the number of heads, which is no template argument."""
     for plan in shapes(dtype, MAX_VECTORS):

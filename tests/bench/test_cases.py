@@ -28,8 +28,8 @@ def test_defaults_of_a_gpu_hold_what_the_limits_are_about() -> None:
         "attend dot on arxiv-clustered, float16 1x128",
         "attend dot+edge on mesh, float16 16x64",
         "attend gatv2+edge on arxiv-clustered, float16 4x32",
-        "attend dot on skewed, float16 1x128",
-        "attend dot on uniform, float16 1x128",
+        "attend dot on skewed, float32 1x128",
+        "attend dot on uniform, float32 1x128",
         "attend dot on products-random, float16 1x128",
         "aggregate softmax on arxiv-clustered, float32 1x64",
     } <= cases

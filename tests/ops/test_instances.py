@@ -20,6 +20,7 @@ from neighborgraph.jit.source import read_source
 from neighborgraph.ops import items
 from neighborgraph.ops.aggregate import cuda as aggregate
 from neighborgraph.ops.attend import cuda as attend
+from neighborgraph.ops.compress import cuda as compress
 from neighborgraph.ops.lanes import CUDA_NAMES, head_plans
 from neighborgraph.ops.registration import accumulation_dtype
 from neighborgraph.testing import from_degrees
@@ -36,7 +37,7 @@ NONE = False, False
 def instances() -> dict[tuple[str, str], tuple[str, ...]]:
     """Expressions by source file and element type."""
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    everything = [*attend.instances(), *aggregate.instances()]
+    everything = [*attend.instances(), *aggregate.instances(), *compress.instances()]
     for dtype in CUDA_NAMES:
         for plan in head_plans(dtype):
             everything.append(Instance("gather_floor.cu", f"gather_floor<{plan.template(dtype)}>"))
@@ -65,8 +66,10 @@ def test_every_file_and_type_has_instances() -> None:
         "aggregate.cu",
         "combine.cu",
         "gather_floor.cu",
+        "compress.cu",
     }
-    assert len(instances()) == len(files) * len(CUDA_NAMES)
+    by_type = (len(files) - 1) * len(CUDA_NAMES)
+    assert len(instances()) == by_type + len(["int", "long long", "none"])
 
 
 @pytest.mark.parametrize("arch", ARCHES)
@@ -126,6 +129,7 @@ def asked(monkeypatch) -> set[Instance]:
         return Kernel(instance)
 
     monkeypatch.setattr(items, "load", load)
+    monkeypatch.setattr(compress, "load", load)
     return found
 
 
@@ -197,3 +201,14 @@ def test_aggregate_asks_only_for_what_is_listed(asked, graph: Graph, dtype: torc
             aggregate.aggregate_weight_grad(rows, grad, x, None, None, None, heads)
             aggregate.aggregate_weight_grad(rows, grad, x, None, None, winner, heads)
     assert_listed(asked, list(aggregate.instances()))
+
+
+@pytest.mark.parametrize("dtype", compress.INDEX_NAMES, ids=str)
+@pytest.mark.parametrize("transpose", [False, True])
+def test_compress_asks_only_for_what_is_listed(
+    asked, monkeypatch, graph: Graph, dtype: torch.dtype, transpose: bool
+) -> None:
+    monkeypatch.setattr(torch, "_assert_async", lambda *_: None)
+    monkeypatch.setattr(Tensor, "cumsum", lambda cuts, _: torch.zeros_like(cuts))
+    compress.compress(graph.edge_index.to(dtype), 3, 2, transpose, False)
+    assert_listed(asked, list(compress.instances()))

@@ -9,6 +9,7 @@ from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from neighborgraph.graph import Csr, Graph
 from neighborgraph.ops import (
@@ -19,10 +20,12 @@ from neighborgraph.ops import (
     attend_with_lse,
     attend_with_weights,
 )
+from neighborgraph.ops.compress import compress  # noqa: F401, so that it is registered
 from neighborgraph.ops.registration import (
     OPERATORS,
     accumulation_dtype,
     as_rows,
+    is_watched,
     rows_and_cols,
 )
 from neighborgraph.ops.sample import Population
@@ -111,9 +114,25 @@ def sample_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]
     population = Population.of(graph, weight=weight, time=time)
     csr = [population.ptr, population.idx, population.edge_id]
     numbers = 7, [1, 2]
-    yield csr, None, None, row, row, None, 2, False, False, False, *numbers
-    times = population.time, population.cumulative, row, row, row * 3
-    yield csr, *times, 2, True, True, True, *numbers
+    yield csr, row, row, None, None, None, 2, False, False, False, *numbers
+    times = population.time, row * 3, population.cumulative
+    yield csr, row, row, *times, 2, True, True, True, *numbers
+
+
+def compress_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
+    """Both directions, with self-loops where a graph can have them."""
+    n, m = graph.num_rows, graph.num_cols
+    for transpose in (False, True):
+        yield graph.edge_index, n, m, transpose, n == m
+        yield graph.edge_index.int(), n, m, transpose, False
+
+
+ARGUMENTS = {
+    "aggregate": aggregate_arguments,
+    "attend": attend_arguments,
+    "compress": compress_arguments,
+    "sample": sample_arguments,
+}
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -129,12 +148,7 @@ def test_opcheck(device: str, operator: str, kind: str) -> None:
         features = torch.randn(size, heads, width).to(device, dtype)
         return features.requires_grad_(layout == "requires grad")
 
-    family = operator.partition("_")[0]
-    arguments = {
-        "attend": attend_arguments,
-        "aggregate": aggregate_arguments,
-        "sample": sample_arguments,
-    }[family]
+    arguments = ARGUMENTS[operator.partition("_")[0]]
     calls = list(arguments(operator, make().to(device), draw))
     assert calls, f"{operator} has no arguments here: add them"
     overload = getattr(torch.ops.neighborgraph, operator).default
@@ -153,7 +167,7 @@ def test_every_operator_of_the_namespace_is_listed() -> None:
         if name.startswith("neighborgraph::")
     }
     assert defined == set(OPERATORS)
-    assert len(OPERATORS) == len(set(OPERATORS)) == 9
+    assert len(OPERATORS) == len(set(OPERATORS)) == 10
 
 
 def test_operators_work_on_meta_tensors() -> None:
@@ -300,3 +314,39 @@ def test_code_of_cpu_kernels_is_kept_on_disk(op: str) -> None:
     assert len(kernels) >= 3
     for kernel in kernels:
         assert type(kernel._cache) is not NullCache
+
+
+class Watch(TorchDispatchMode):
+    """Notes the names of the operators that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_whoever_watches_sees_the_operators() -> None:
+    graph, x = random_graph(0, 6, 6, 20), torch.randn(6, 2, 3)
+    plain = attend(graph, x, x, x)
+    with Watch() as watch:
+        watched = attend(graph, x, x, x)
+    assert "neighborgraph.attend.default" in watch.seen
+    with torch.profiler.profile() as profile:
+        profiled = attend(graph, x, x, x)
+    assert "neighborgraph::attend" in {event.key for event in profile.key_averages()}
+    assert torch.equal(plain, watched) and torch.equal(plain, profiled)
+
+
+def test_what_watches() -> None:
+    class Counted(torch.Tensor):
+        pass
+
+    x = torch.randn(2)
+    assert not is_watched(x) and not is_watched(torch.nn.Parameter(x))
+    assert is_watched(x.as_subclass(Counted)) and is_watched(x.to("meta"))
+    seen = []
+    torch.vmap(lambda row: seen.append(is_watched(row)) or row)(x)
+    assert seen == [True]

@@ -19,6 +19,7 @@ from neighborgraph.ops.aggregate.softmax import softmax_of_channels
 from neighborgraph.ops.registration import (
     accumulation_dtype,
     as_factor,
+    distinct,
     expect_differentiable,
     expect_features,
     expect_graph,
@@ -116,7 +117,8 @@ def aggregate(
         col_scale = negative(col_scale, graph.num_cols, features)
     function = Sum if reduce in ("sum", "mean") else Max
     csr = *graph.rows, *(graph.cols or ())
-    out = function.apply(features, weight, add, row_scale, col_scale, add_scale, *csr)
+    tensors = distinct(features, weight, add, row_scale, col_scale)
+    out = function.apply(*tensors, add_scale, *csr)
     return out.view(graph.num_rows, *x.shape[1:])
 
 

@@ -1,0 +1,60 @@
+"""GINConv of PyG over the fused kernels."""
+
+import torch_geometric.nn
+from torch import Tensor
+from torch_geometric.typing import Adj, OptPairTensor, Size
+
+from neighborgraph.nn.conv.fused import Fused, Path, for_pyg
+from neighborgraph.nn.conv.reduction import (
+    REDUCTIONS,
+    reduce_neighbors,
+    stored_weight,
+    weight_refusal,
+)
+
+
+class GINConv(Fused, torch_geometric.nn.GINConv):
+    r"""PyG's `GINConv` over `neighborgraph.aggregate`.
+
+    .. math::
+
+        o_i = h \left( (1 + \epsilon) x_i + \sum_{e=(j \to i)} x_j \right)
+
+    The reductions add, mean, max and min are fused. Arguments, parameters, their names and their
+    initial values are PyG's.
+
+    "How Powerful are Graph Neural Networks?", https://arxiv.org/abs/1810.00826.
+    """
+
+    def path(self, x: Tensor | OptPairTensor, edge_index: Adj, size: Size = None) -> Path:
+        """Which code `forward` runs on these arguments, and why."""
+        source, target = (x, x) if isinstance(x, Tensor) else x
+        return Path.unless(
+            self.layer_refusal()
+            or self.aggr_refusal(*REDUCTIONS)
+            or self.input_refusal(edge_index, source, target)
+            or weight_refusal(edge_index, stored_weight(edge_index), source)
+        )
+
+    def forward(self, x: Tensor | OptPairTensor, edge_index: Adj, size: Size = None) -> Tensor:
+        """The layer's output, as PyG's class computes it.
+
+        Args:
+            x: [n, in_channels], or a pair of sources and receivers, whose receivers may be None.
+            edge_index: [2, e], an ``EdgeIndex``, a sparse ``adj_t``, whose values are weights, or a
+                `Graph`.
+            size: (sources, receivers).
+
+        Returns:
+            What the layer's network makes of [n, in_channels].
+
+        Raises:
+            IdError: An id is out of range.
+            InputError: Sizes do not agree.
+        """
+        if not self.path(x, edge_index, size).fused:
+            return super().forward(x, for_pyg(edge_index), size)
+        source, target = (x, x) if isinstance(x, Tensor) else x
+        own = None if target is None else (1 + self.eps) * target
+        weight = stored_weight(edge_index)
+        return self.nn(reduce_neighbors(self, edge_index, source, target, weight, size, own))

@@ -1,0 +1,65 @@
+"""SAGEConv of PyG over the fused kernels."""
+
+import torch_geometric.nn
+from torch import Tensor
+from torch.nn import functional as F
+from torch_geometric.typing import Adj, OptPairTensor, Size
+
+from neighborgraph.nn.conv.fused import Fused, Path, for_pyg
+from neighborgraph.nn.conv.reduction import (
+    REDUCTIONS,
+    reduce_neighbors,
+    stored_weight,
+    weight_refusal,
+)
+
+
+class SAGEConv(Fused, torch_geometric.nn.SAGEConv):
+    r"""PyG's `SAGEConv` over `neighborgraph.aggregate`.
+
+    .. math::
+
+        o_i = W_1 x_i + W_2 \operatorname{reduce}_{e=(j \to i)} x_j
+
+    The reductions mean, add, max and min are fused. Arguments, parameters, their names and their
+    initial values are PyG's.
+
+    "Inductive Representation Learning on Large Graphs", https://arxiv.org/abs/1706.02216.
+    """
+
+    def path(self, x: Tensor | OptPairTensor, edge_index: Adj, size: Size = None) -> Path:
+        """Which code `forward` runs on these arguments, and why."""
+        source, target = (x, x) if isinstance(x, Tensor) else x
+        return Path.unless(
+            self.layer_refusal()
+            or self.aggr_refusal(*REDUCTIONS)
+            or self.input_refusal(edge_index, source, target)
+            or weight_refusal(edge_index, stored_weight(edge_index), source)
+        )
+
+    def forward(self, x: Tensor | OptPairTensor, edge_index: Adj, size: Size = None) -> Tensor:
+        """The layer's output, as PyG's class computes it.
+
+        Args:
+            x: [n, in_channels], or a pair of sources and receivers, whose receivers may be None.
+            edge_index: [2, e], an ``EdgeIndex``, a sparse ``adj_t``, whose values are weights, or a
+                `Graph`.
+            size: (sources, receivers).
+
+        Returns:
+            [n, out_channels].
+
+        Raises:
+            IdError: An id is out of range.
+            InputError: Sizes do not agree.
+        """
+        if not self.path(x, edge_index, size).fused:
+            return super().forward(x, for_pyg(edge_index), size)
+        source, target = (x, x) if isinstance(x, Tensor) else x
+        if self.project:
+            source = self.lin(source).relu()
+        weight = stored_weight(edge_index)
+        out = self.lin_l(reduce_neighbors(self, edge_index, source, target, weight, size))
+        if self.root_weight and target is not None:
+            out = out + self.lin_r(target)
+        return F.normalize(out, p=2.0, dim=-1) if self.normalize else out

@@ -1,0 +1,23 @@
+"""The definition of compress in plain torch."""
+
+import torch
+from torch import Tensor
+
+from neighborgraph.graph import Csr
+from neighborgraph.graph.schedule import cut_rows, padded
+
+
+def compress(
+    edge_index: Tensor, num_rows: int, num_cols: int, transpose: bool, self_loops: bool
+) -> Csr:
+    """Edges by row in the caller's order, those left out behind the last row, and work items."""
+    col, row = edge_index.flip(0) if transpose else edge_index
+    size = num_cols if transpose else num_rows
+    if self_loops:
+        node = torch.arange(size, dtype=row.dtype, device=row.device)
+        row = torch.cat([row.masked_fill(row == col, size), node])
+        col = torch.cat([col, node])
+    sorted_row, edge_id = row.sort(stable=True)
+    ptr = torch.searchsorted(sorted_row, torch.arange(size + 1, device=row.device))
+    items = padded(cut_rows(ptr), size, row.numel())
+    return Csr(ptr, col[edge_id].int(), edge_id.int(), *items)
