@@ -103,14 +103,6 @@ def attend_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]
             yield cols, q, k, values, stats, outs, *settings
 
 
-def compress_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
-    """Both directions, with self-loops where a graph can have them."""
-    n, m = graph.num_rows, graph.num_cols
-    for transpose in (False, True):
-        yield graph.edge_index, n, m, transpose, n == m
-        yield graph.edge_index.int(), n, m, transpose, False
-
-
 def sample_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
     """Argument lists of an operator of sample, with optional arguments absent and present."""
     row = torch.arange(graph.num_rows, device=graph.device)
@@ -122,9 +114,17 @@ def sample_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]
     population = Population.of(graph, weight=weight, time=time)
     csr = [population.ptr, population.idx, population.edge_id]
     numbers = 7, [1, 2]
-    yield csr, None, None, row, row, None, 2, False, False, False, *numbers
-    times = population.time, population.cumulative, row, row, row * 3
-    yield csr, *times, 2, True, True, True, *numbers
+    yield csr, row, row, None, None, None, 2, False, False, False, *numbers
+    times = population.time, row * 3, population.cumulative
+    yield csr, row, row, *times, 2, True, True, True, *numbers
+
+
+def compress_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
+    """Both directions, with self-loops where a graph can have them."""
+    n, m = graph.num_rows, graph.num_cols
+    for transpose in (False, True):
+        yield graph.edge_index, n, m, transpose, n == m
+        yield graph.edge_index.int(), n, m, transpose, False
 
 
 ARGUMENTS = {

@@ -12,6 +12,8 @@ AGGREGATE = "neighborgraph/ops/aggregate/cpu.py"
 AGGREGATE_TESTS = ("tests/ops/test_aggregate.py", "tests/ops/test_aggregate_oracle.py", "tests/ops")
 ORACLE = ("tests/ops/test_attend_oracle.py",)
 PHILOX_TESTS = ("tests/ops/test_philox_numba.py", "tests/ops")
+SAMPLE, WALK = "neighborgraph/ops/sample/cpu.py", "neighborgraph/loader/walk.py"
+SAMPLE_TESTS = ("tests/ops/test_sample.py", "tests/ops/test_sample_laws.py")
 SCHEDULE = "neighborgraph/graph/schedule.py"
 PHILOX = "neighborgraph/ops/philox_numba.py"
 LANES = "neighborgraph/ops/lanes.py"
@@ -50,6 +52,11 @@ def attend(name: str, right: str, wrong: str, file: str = ATTEND) -> Bug:
 def aggregate(name: str, right: str, wrong: str) -> Bug:
     """A bug of aggregate on the CPU."""
     return Bug(name, AGGREGATE, right, wrong, AGGREGATE_TESTS)
+
+
+def sample(name: str, right: str, wrong: str) -> Bug:
+    """A bug of sample on the CPU."""
+    return Bug(name, SAMPLE, right, wrong, SAMPLE_TESTS)
 
 
 def scheduled(name: str, right: str, wrong: str) -> Bug:
@@ -227,5 +234,44 @@ BUGS = (
         "dropout.factor(own_number[o], lanes.head)",
         "dropout.factor(own_end[o], lanes.head)",
         ("tests/ops/test_attend_weights.py",),
+    ),
+    sample("a repeated draw is kept", "                    number = largest\n", ""),
+    sample(
+        "the last candidate is never drawn",
+        "draw_number(seed, counter, p, largest + 1)",
+        "draw_number(seed, counter, p, largest)",
+    ),
+    sample("two draws share a word", "(c, d) if p & 1 else (a, b)", "(a, b)"),
+    sample(
+        "drawn weight is not cut out",
+        "                number += cumulative[taken + 1]",
+        "                number += 0 * cumulative[taken + 1]",
+    ),
+    sample("edges at the time itself", "values[middle] < bound or", "values[middle] <= bound or"),
+    sample(
+        "the first instead of the last",
+        "start = max(start, stop - count)",
+        "stop = min(stop, start + count)",
+    ),
+    Bug(
+        "time of the seed at every hop",
+        WALK,
+        "until = relation.time[sample.edge]",
+        "until = until",
+        ("tests/loader/test_walk.py",),
+    ),
+    Bug(
+        "trees share nodes",
+        WALK,
+        "found = tree * self.num_nodes + node",
+        "found = node",
+        ("tests/loader/test_walk.py",),
+    ),
+    Bug(
+        "threads forget what was drawn before",
+        "cuda/sample.cu",
+        "seen |= out[other] == number",
+        "seen = out[other] == number",
+        ("tests/ops/test_sample.py",),
     ),
 )

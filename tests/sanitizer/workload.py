@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from neighborgraph.graph import Graph
-from neighborgraph.ops import Additive, Dot, aggregate, attend_with_weights
+from neighborgraph.ops import (
+    Additive,
+    Dot,
+    Draw,
+    Population,
+    aggregate,
+    attend_with_weights,
+    relabel,
+    sample_neighbors,
+)
 from neighborgraph.ops.compress import compress
 from neighborgraph.testing import awkward_graphs
 
@@ -74,6 +83,18 @@ def run_compress(graph: Graph, dtype: torch.dtype) -> None:
         run_attend(compress(edge_index, sizes), dtype, 2, 32, 32)
 
 
+def run_sample(graph: Graph) -> None:
+    """Each way of drawing, and the numbers of what was drawn."""
+    weight = torch.rand(graph.num_edges, device="cuda")
+    time = torch.arange(graph.num_edges, device="cuda")
+    row = torch.arange(graph.num_rows, device="cuda").repeat(3)
+    for population in (Population.of(graph), Population.of(graph, weight=weight, time=time)):
+        until = None if population.time is None else row * 7
+        for count, replace in product((-1, 1, 5, 40), (False, True)):
+            sample = sample_neighbors(population, row, count, Draw(1), until=until, replace=replace)
+            relabel(row, sample.source)
+
+
 def features(*shape: int, dtype: torch.dtype) -> Tensor:
     """Random numbers that want a gradient."""
     return torch.randn(*shape, dtype=dtype, device="cuda").requires_grad_()
@@ -87,4 +108,5 @@ if __name__ == "__main__":
         for width in (3, 64, 300):
             run_aggregate(graph, dtype, width)
         run_compress(graph, dtype)
+        run_sample(graph)
     torch.cuda.synchronize()
