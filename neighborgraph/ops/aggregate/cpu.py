@@ -3,8 +3,8 @@
 16-bit features are widened once per call, node by node, never edge by edge. The loops see features
 as [nodes, H, D] and an absent factor as an array of size zero. Weights [e] say by their number of
 axes that there is one head, and winners of one axis that there are none: numba compiles the other
-branch away, where a test at each edge would cost a tenth of the time. A sum keeps LANES features of a row
-in a register and visits the row's edges for each such part: the edges are in the cache by then.
+branch away, where a test at each edge would cost a tenth of the time. A sum keeps LANES features
+of a row in a register and visits the row's edges for each such part: by then the cache has them.
 """
 
 import numba
