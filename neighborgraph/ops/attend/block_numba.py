@@ -3,6 +3,8 @@
 There are two layouts, which arrays say by their number of axes. Of features [n, H, D] lanes hold
 channels, and edges follow one another. Of features [n, H], which stand for D = 1, lanes hold edges.
 
+A block is summed by itself and then added to its row, which keeps the rounding of long rows small.
+
 ``over`` says which end of an edge its row is: the receiver i in a row of the graph, the sender j in
 a row of its transpose.
 """
@@ -175,12 +177,12 @@ def add_mixed(out, row, h, block, count, s, share, nodes, edges):
         store(block.score, (0,), s)
         store(block.share, (0,), share)
         for d in range(0, out.shape[2], LANES):
-            total = load(out, (row, h, d))
+            total = spread(out.dtype.type(0))
             for b in range(count):
                 if block.score[b] != -np.inf:
                     u = joined(nodes, block.node[b], edges, block.number[b], h, d)
                     total = total + block.share[b] * u
-            store(out, (row, h, d), total)
+            store(out, (row, h, d), load(out, (row, h, d)) + total)
     else:
         seen = s != -np.inf
         u = joined_alone(nodes, load(block.node, (0,)), edges, load(block.number, (0,)), h, seen)
@@ -206,18 +208,16 @@ def add_query_grads(grad_q, grad_weight, i, h, block, count, s, ds, q, k, inputs
         store(block.slope, (0,), scaled(weight, numbers, ds))
         for d in range(0, q.shape[2], LANES):
             query = load(q, (i, h, d))
-            total = load(grad_q, (i, h, d))
-            if grad_weight is not None:
-                total_weight = load(grad_weight, (i, h, d))
+            total = total_weight = spread(q.dtype.type(0))
             for b in range(count):
                 if block.score[b] != -np.inf:
                     x = joined(k, block.node[b], inputs.edge, block.number[b], h, d)
                     total = total + block.slope[b] * term_slope(weight, numbers, h, d, query, x)
                     if grad_weight is not None:
                         total_weight = total_weight + block.slope[b] * leaky(query + x, numbers)
-            store(grad_q, (i, h, d), total)
+            store(grad_q, (i, h, d), load(grad_q, (i, h, d)) + total)
             if grad_weight is not None:
-                store(grad_weight, (i, h, d), total_weight)
+                store(grad_weight, (i, h, d), load(grad_weight, (i, h, d)) + total_weight)
     else:
         seen, query = s != -np.inf, spread(q[i, h])
         node, number = load(block.node, (0,)), load(block.number, (0,))
@@ -236,13 +236,13 @@ def add_key_grads(grad_k, j, h, block, count, s, ds, q, k, inputs):
         store(block.score, (0,), s)
         store(block.slope, (0,), scaled(weight, numbers, ds))
         for d in range(0, q.shape[2], LANES):
-            total = load(grad_k, (j, h, d))
+            total = spread(q.dtype.type(0))
             for b in range(count):
                 if block.score[b] != -np.inf:
                     x = joined(k, j, inputs.edge, block.number[b], h, d)
                     query = load(q, (block.node[b], h, d))
                     total = total + block.slope[b] * term_slope(weight, numbers, h, d, x, query)
-            store(grad_k, (j, h, d), total)
+            store(grad_k, (j, h, d), load(grad_k, (j, h, d)) + total)
     else:
         seen = s != -np.inf
         x = joined_alone(k, j, inputs.edge, load(block.number, (0,)), h, seen)
