@@ -62,7 +62,14 @@ class Normalized(NamedTuple):
 
 def normal_refusal(layer: Any, edge_index: Any, edge_weight: Tensor | None, x: Tensor) -> str:
     """Why PyG's code has to normalise an adjacency, or an empty string."""
-    if getattr(layer, "_cached_edge_index", None) is not None:
+    if layer.normalize and adjacency.is_sparse_tensor(edge_index):
+        if getattr(layer, "cached", False):
+            return "cached normalisation of a SparseTensor"
+        # The loops that PyG writes into it replace the weights of those that are there.
+        weighted = edge_index.has_value() or getattr(layer, "improved", False)
+        if weighted and getattr(layer, "add_self_loops", False):
+            return "weighted self-loops in a SparseTensor"
+    elif getattr(layer, "_cached_edge_index", None) is not None:
         edge_index, edge_weight = layer._cached_edge_index
         refusal = adjacency.refusal(edge_index, x.device)
         if refusal:
@@ -70,13 +77,6 @@ def normal_refusal(layer: Any, edge_index: Any, edge_weight: Tensor | None, x: T
     elif layer.normalize and adjacency.is_sparse(edge_index):
         if edge_index.layout == torch.sparse_csc:
             return "normalisation of a sparse CSC adjacency"
-    elif layer.normalize and adjacency.is_sparse_tensor(edge_index):
-        if getattr(layer, "cached", False):
-            return "cached normalisation of a SparseTensor"
-        # The loops that PyG writes into it replace the weights of those that are there.
-        weighted = edge_index.has_value() or getattr(layer, "improved", False)
-        if weighted and getattr(layer, "add_self_loops", False):
-            return "weighted self-loops in a SparseTensor"
     return weight_refusal(edge_index, edge_weight_of(edge_index, edge_weight), x)
 
 
