@@ -130,9 +130,10 @@ def cached_edges(
     fill: float,
 ) -> tuple[Any, Tensor | None] | None:
     """What a layer with ``cached`` normalised at its first use, made and kept as PyG does."""
-    if not layer.normalize or not getattr(layer, "cached", False):
+    kept = getattr(layer, "_cached_edge_index", None)
+    if not layer.normalize or (kept is None and not getattr(layer, "cached", False)):
         return None
-    if layer._cached_edge_index is None:
+    if kept is None:
         weight = edge_weight_of(edge_index, edge_weight)
         layer._cached_edge_index = gcn_norm(
             for_pyg(edge_index), weight, x.shape[0], fill == 2, self_loops, layer.flow, x.dtype
