@@ -62,7 +62,14 @@ class Normalized(NamedTuple):
 
 def normal_refusal(layer: Any, edge_index: Any, edge_weight: Tensor | None, x: Tensor) -> str:
     """Why PyG's code has to normalise an adjacency, or an empty string."""
-    if getattr(layer, "_cached_edge_index", None) is not None:
+    if layer.normalize and adjacency.is_sparse_tensor(edge_index):
+        if getattr(layer, "cached", False):
+            return "cached normalisation of a SparseTensor"
+        # The loops that PyG writes into it replace the weights of those that are there.
+        weighted = edge_index.has_value() or getattr(layer, "improved", False)
+        if weighted and getattr(layer, "add_self_loops", False):
+            return "weighted self-loops in a SparseTensor"
+    elif getattr(layer, "_cached_edge_index", None) is not None:
         edge_index, edge_weight = layer._cached_edge_index
         refusal = adjacency.refusal(edge_index, x.device)
         if refusal:
@@ -70,13 +77,6 @@ def normal_refusal(layer: Any, edge_index: Any, edge_weight: Tensor | None, x: T
     elif layer.normalize and adjacency.is_sparse(edge_index):
         if edge_index.layout == torch.sparse_csc:
             return "normalisation of a sparse CSC adjacency"
-    elif layer.normalize and adjacency.is_sparse_tensor(edge_index):
-        if getattr(layer, "cached", False):
-            return "cached normalisation of a SparseTensor"
-        # The loops that PyG writes into it replace the weights of those that are there.
-        weighted = edge_index.has_value() or getattr(layer, "improved", False)
-        if weighted and getattr(layer, "add_self_loops", False):
-            return "weighted self-loops in a SparseTensor"
     return weight_refusal(edge_index, edge_weight_of(edge_index, edge_weight), x)
 
 
@@ -130,9 +130,10 @@ def cached_edges(
     fill: float,
 ) -> tuple[Any, Tensor | None] | None:
     """What a layer with ``cached`` normalised at its first use, made and kept as PyG does."""
-    if not layer.normalize or not getattr(layer, "cached", False):
+    kept = getattr(layer, "_cached_edge_index", None)
+    if not layer.normalize or (kept is None and not getattr(layer, "cached", False)):
         return None
-    if layer._cached_edge_index is None:
+    if kept is None:
         weight = edge_weight_of(edge_index, edge_weight)
         layer._cached_edge_index = gcn_norm(
             for_pyg(edge_index), weight, x.shape[0], fill == 2, self_loops, layer.flow, x.dtype

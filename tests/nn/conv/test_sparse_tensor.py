@@ -62,6 +62,10 @@ def test_what_goes_to_pyg(pair, assert_same, features) -> None:
     x = features(6, 5)
     assert_same(pair("GCNConv", 5, 4, improved=True), x, matrix(), fused=False)
     assert_same(pair("GCNConv", 5, 4, cached=True), x, matrix(), fused=False)
+    kept = pair("GCNConv", 5, 4, cached=True)
+    assert_same(kept, x, EDGES)
+    assert_same(kept, x, matrix(), fused=False)
+    assert kept[0]._cached_adj_t is not None
     ours, pyg = pair("GATConv", 5, 4, edge_dim=3)
     for layer in (ours, pyg):
         with pytest.raises(NotImplementedError):
