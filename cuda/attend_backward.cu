@@ -54,6 +54,22 @@ __device__ void store_bias_grads(
             *keys.of_head(grad_bias, own.number[o], 1) = grads.ds[o];
 }
 
+// To grad q_i and grad w: ds_e times the term's derivative by the query, and by the weight.
+template <class K, class S, class Key>
+__device__ void add_slopes(
+    const S& score, const OwnGrads<K>& grads, const typename K::A (&query)[K::CHANNELS],
+    const Key& key, typename K::A (&sum_q)[K::CHANNELS], typename K::A (&sum_w)[K::CHANNELS]) {
+#pragma unroll
+    for (int u = 0; u < K::EDGES; ++u) {
+        typename K::A ds = K::of_edge(grads.ds, u);
+#pragma unroll
+        for (int c = 0; c < K::CHANNELS; ++c) {
+            sum_q[c] += ds * score.slope(c, query[c], key(u, c));
+            sum_w[c] += ds * score.by_weight(c, query[c], key(u, c));
+        }
+    }
+}
+
 // grad edge_e = ds_e dt(k_j + edge_e, q_i), and m_e p_e g_i where edge vectors join the values.
 template <class K, class S, class Key>
 __device__ void store_edge_grads(
@@ -113,25 +129,14 @@ __global__ void __launch_bounds__(
         value.load(values, v, walk.end, edge, walk.number);
         Own<K> own = walk.take(bias, dropout);
         A sum[K::EDGES], gv[K::EDGES];
-#pragma unroll
-        for (int u = 0; u < K::EDGES; ++u) {
-            sum[u] = keys.partial_sum([&](int c) { return score.term(c, query[c], key(u, c)); });
-            gv[u] = values.partial_sum([&](int c) { return g[c] * value(u, c); });
-        }
+        keys.partial_sums(sum, [&](int u, int c) { return score.term(c, query[c], key(u, c)); });
+        values.partial_sums(gv, [&](int u, int c) { return g[c] * value(u, c); });
         keys.sum_each_over_head(sum);
         keys.sum_each_over_head(gv);
         OwnGrads<K> grads(own, sum, gv, score.factor * log2_e<A>, [&](int) { return stats; });
         if (__any_sync(ALL_LANES, grads.masked)) key.drop_masked(grads.s);
         if (Inputs::BIAS && grad_bias) store_bias_grads(keys, own, grads, grad_bias);
-#pragma unroll
-        for (int u = 0; u < K::EDGES; ++u) {
-            A ds = K::of_edge(grads.ds, u);
-#pragma unroll
-            for (int c = 0; c < K::CHANNELS; ++c) {
-                sum_q[c] += ds * score.slope(c, query[c], key(u, c));
-                sum_w[c] += ds * score.by_weight(c, query[c], key(u, c));
-            }
-        }
+        add_slopes(score, grads, query, key, sum_q, sum_w);
         if (Inputs::VECTORS && grad_edge)
             store_edge_grads(keys, score, own, grads, query, key, g, grad_edge);
     }
@@ -185,33 +190,21 @@ __global__ void __launch_bounds__(
 #pragma unroll
         for (int o = 0; o < K::OWN; ++o)
             stats_of[o] = RowStats<A>::load(keys.of_head(stats, own.end[o], 4));
+        auto key_of = [&](int u, int c) { return vectors.add(key[c], u, c); };
         A sum[K::EDGES], gv[K::EDGES];
-#pragma unroll
-        for (int u = 0; u < K::EDGES; ++u) {
-            sum[u] = keys.partial_sum(
-                [&](int c) { return score.term(c, vectors.add(key[c], u, c), query(u, c)); });
-            gv[u] = values.partial_sum([&](int c) {
-                return Score<K>::JOINS_VALUES ? vectors.add(value[c], u, c) * g(u, c)
-                                              : value[c] * g(u, c);
-            });
-        }
+        keys.partial_sums(
+            sum, [&](int u, int c) { return score.term(c, key_of(u, c), query(u, c)); });
+        values.partial_sums(gv, [&](int u, int c) {
+            return g(u, c) * (Score<K>::JOINS_VALUES ? vectors.add(value[c], u, c) : value[c]);
+        });
         keys.sum_each_over_head(sum);
         keys.sum_each_over_head(gv);
         OwnGrads<K> grads(
             own, sum, gv, score.factor * log2_e<A>, [&](int o) { return stats_of[o]; });
-        if (__any_sync(ALL_LANES, grads.masked)) {
-            query.drop_masked(grads.s);
-            g.drop_masked(grads.s);
-        }
-#pragma unroll
-        for (int u = 0; u < K::EDGES; ++u) {
-            A p = K::of_edge(grads.p, u), ds = K::of_edge(grads.ds, u);
-#pragma unroll
-            for (int c = 0; c < V::CHANNELS; ++c) sum_v[c] += p * g(u, c);
-#pragma unroll
-            for (int c = 0; c < K::CHANNELS; ++c)
-                sum_k[c] += ds * score.slope(c, vectors.add(key[c], u, c), query(u, c));
-        }
+        if (__any_sync(ALL_LANES, grads.masked)) query.drop_masked(grads.s), g.drop_masked(grads.s);
+        auto slope = [&](int u, int c) { return score.slope(c, key_of(u, c), query(u, c)); };
+        add_weighted<K>(grads.p, g, sum_v);
+        add_weighted<K>(grads.ds, slope, sum_k);
     }
     keys.sum_over_slots(sum_k);
     values.sum_over_slots(sum_v);

@@ -19,6 +19,38 @@ __device__ void merge_slots(const V& values, SoftmaxState<A>& state, A (&mixed)[
     }
 }
 
+// The scores of a lane's own edges, and the largest of them.
+template <class L>
+struct OwnScores {
+    using A = typename L::A;
+    A s[L::OWN], top = -infinity<A>();
+    bool masked = false;
+
+    __device__ OwnScores(const Own<L>& own, const A* sum, A to_base_2) {
+#pragma unroll
+        for (int o = 0; o < L::OWN; ++o) {
+            s[o] = own.score(o, sum[o], to_base_2);
+            masked |= s[o] == -infinity<A>();
+            top = larger(top, s[o]);
+        }
+    }
+};
+
+// A row that is complete, or what a cut row's item has of it.
+template <class V, class A>
+__device__ void finish(
+    const V& values, const Item& item, const SoftmaxState<A>& state, const A (&mixed)[V::CHANNELS],
+    typename V::T* out, A* lse, A* state_out, A* partial_out, A* partial_state) {
+    if (item.slot < 0) {
+        values.store(out, item.row, mixed, state.inverse_total());
+        if (values.lane == 0) state.store(lse, state_out, item.row * values.heads + values.head);
+    } else {
+        values.store_partial(partial_out, item.slot, mixed);
+        A* to = partial_state + 2 * (item.slot * values.heads + values.head);
+        if (values.lane == 0) to[0] = state.top, to[1] = state.total;
+    }
+}
+
 // q [n, H, D], k [m, H, D], v [m, H, V]; weight [H, D]; bias [e', H], edge [e', H, D] -> out
 // [n, H, V]; lse [n, H], natural logarithm; state [n, H, 2] (top, 1 / total) in base 2, from which
 // the backward pass finds each weight again. partial_out [slots, H, V] and partial_state
@@ -54,46 +86,26 @@ __global__ void __launch_bounds__(
         key.load(keys, k, walk.end, edge, walk.number);
         value.load(values, v, walk.end, edge, walk.number);
         Own<K> own = walk.take(bias, dropout);
-        A sum[K::EDGES], s[K::OWN], share[K::OWN], top = -infinity<A>();
-#pragma unroll
-        for (int u = 0; u < K::EDGES; ++u)
-            sum[u] = keys.partial_sum([&](int c) { return score.term(c, query[c], key(u, c)); });
+        A sum[K::EDGES], share[K::OWN];
+        keys.partial_sums(sum, [&](int u, int c) { return score.term(c, query[c], key(u, c)); });
         keys.sum_each_over_head(sum);
-        bool masked = false;
+        OwnScores<K> scores(own, sum, score.factor * log2_e<A>);
+        A fade = state.raise(K::max_over_owners(scores.top));
 #pragma unroll
         for (int o = 0; o < K::OWN; ++o) {
-            s[o] = own.score(o, sum[o], score.factor * log2_e<A>);
-            masked |= s[o] == -infinity<A>();
-            top = larger(top, s[o]);
-        }
-        A fade = state.raise(K::max_over_owners(top));
-#pragma unroll
-        for (int o = 0; o < K::OWN; ++o) {
-            share[o] = state.share(s[o]);
+            share[o] = state.share(scores.s[o]);
             state.total += share[o];
             share[o] *= own.kept[o];
         }
-        if (__any_sync(ALL_LANES, masked)) value.drop_masked(s);
+        if (__any_sync(ALL_LANES, scores.masked)) value.drop_masked(scores.s);
 #pragma unroll
         for (int c = 0; c < V::CHANNELS; ++c) mixed[c] *= fade;
-#pragma unroll
-        for (int u = 0; u < K::EDGES; ++u) {
-            A p = K::of_edge(share, u);
-#pragma unroll
-            for (int c = 0; c < V::CHANNELS; ++c) mixed[c] += p * value(u, c);
-        }
+        add_weighted<K>(share, value, mixed);
     }
     state.total = K::sum_over_owners(state.total);
     merge_slots(values, state, mixed);
     if (values.slot != 0 || !values.has_head()) return;
-    if (item.slot < 0) {
-        values.store(out, item.row, mixed, state.inverse_total());
-        if (values.lane == 0) state.store(lse, state_out, item.row * heads + values.head);
-    } else {
-        values.store_partial(partial_out, item.slot, mixed);
-        A* to = partial_state + 2 * (item.slot * heads + values.head);
-        if (values.lane == 0) to[0] = state.top, to[1] = state.total;
-    }
+    finish(values, item, state, mixed, out, lse, state_out, partial_out, partial_state);
 }
 
 // The weight m p of every edge, weights [e', H], from the state that the forward pass left.
@@ -121,9 +133,7 @@ __global__ void __launch_bounds__(WARP) attend_weights(
         key.load(keys, k, walk.end, edge, walk.number);
         Own<K> own = walk.take(bias, dropout);
         A sum[K::EDGES];
-#pragma unroll
-        for (int u = 0; u < K::EDGES; ++u)
-            sum[u] = keys.partial_sum([&](int c) { return score.term(c, query[c], key(u, c)); });
+        keys.partial_sums(sum, [&](int u, int c) { return score.term(c, query[c], key(u, c)); });
         keys.sum_each_over_head(sum);
 #pragma unroll
         for (int o = 0; o < K::OWN; ++o) {

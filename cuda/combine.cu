@@ -1,8 +1,8 @@
 // Folds the partial results of rows that were cut into several items, in slot order, so that the
 // result does not depend on which item finished first. One thread for each element of a cut row.
 //
-// split_row [s]: the cut rows; slots split_ptr[t] .. split_ptr[t+1] belong to split_row[t]. A padded
-// schedule ends with entries of row -1, which stand for nothing.
+// split_row [s]: the cut rows; slots split_ptr[t] .. split_ptr[t+1] belong to split_row[t]. A
+// padded schedule ends with entries of row -1, which stand for nothing.
 #include "common/epilogue.cuh"
 #include "common/extreme.cuh"
 #include "common/softmax_state.cuh"

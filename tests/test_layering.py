@@ -4,6 +4,7 @@
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LONGEST_FILE = 400
+LONGEST_KERNEL = 60
 
 LEAVES = {"errors", "checks", "paths", "version"}
 OPERATORS = LEAVES | {"graph", "jit", "ops"}
@@ -165,6 +167,20 @@ def length_violations(root: Path) -> Iterator[str]:
                     yield f"{path.relative_to(root)}: {lines} lines, more than {LONGEST_FILE}"
 
 
+def kernel_violations(root: Path) -> Iterator[str]:
+    """GPU kernels that do not fit on a page, counted from ``template`` to the closing brace."""
+    for path in sorted((root / "cuda").glob("*.cu")):
+        for definition in re.finditer(
+            r"^template.*?^}$", path.read_text(), re.DOTALL | re.MULTILINE
+        ):
+            text = definition[0]
+            lines = text.count("\n") + 1
+            if "__global__" in text and lines > LONGEST_KERNEL:
+                name = re.search(r"(\w+)\(\s+const", text.replace("__launch_bounds__(", ""))
+                named = name[1] if name else text.splitlines()[0]
+                yield f"cuda/{path.name}: {named} has {lines} lines, more than {LONGEST_KERNEL}"
+
+
 def violations(root: Path) -> list[str]:
     """Everything wrong with the structure of the checkout at ``root``."""
     package = root / "neighborgraph"
@@ -173,7 +189,8 @@ def violations(root: Path) -> list[str]:
         for imp in imports_of(package, path):
             is_own = imp.module.split(".")[0] == "neighborgraph"
             found += own_violations(imp) if is_own else rim_violations(imp)
-    return [*found, *folder_violations(root / "cuda"), *length_violations(root)]
+    found += [*folder_violations(root / "cuda"), *length_violations(root)]
+    return [*found, *kernel_violations(root)]
 
 
 def test_the_project_has_no_violations() -> None:
@@ -207,6 +224,11 @@ PLANTED = [
     ("../cuda/__init__.py", "", "never a Python package"),
     ("../cuda/core/lanes.cuh", "", "owns this name"),
     ("../tests/test_long.py", "x = 1\n" * 401, "401 lines, more than 400"),
+    (
+        "../cuda/long.cu",
+        "template <class T>\n__global__ void f(\n    const int* x) {\n" + "    x;\n" * 57 + "}\n",
+        "cuda/long.cu: f has 61 lines, more than 60",
+    ),
 ]
 
 

@@ -139,6 +139,13 @@ struct Lanes {
         return sum;
     }
 
+    // The same for each edge of a step; term(u, c) is what channel c of edge u adds.
+    template <class Term>
+    __device__ void partial_sums(A (&sum)[U], Term term) const {
+#pragma unroll
+        for (int u = 0; u < U; ++u) sum[u] = partial_sum([&](int c) { return term(u, c); });
+    }
+
     __device__ A partial_dot(const A (&a)[CHANNELS], const Vector<T, VEC> (&b)[VECTORS]) const {
         return partial_sum([&](int c) { return a[c] * b[c / VEC][c % VEC]; });
     }

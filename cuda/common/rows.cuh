@@ -60,3 +60,14 @@ struct Rows {
             }
     }
 };
+
+// sum[c] += x_u * row(u, c) over the edges u of a step, whose numbers x their owners hold.
+template <class L, class Row, class A, int CHANNELS>
+__device__ void add_weighted(const A* x, const Row& row, A (&sum)[CHANNELS]) {
+#pragma unroll
+    for (int u = 0; u < L::EDGES; ++u) {
+        A x_u = L::of_edge(x, u);
+#pragma unroll
+        for (int c = 0; c < CHANNELS; ++c) sum[c] += x_u * row(u, c);
+    }
+}

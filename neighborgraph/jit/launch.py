@@ -92,23 +92,26 @@ class Kernel:
                 f"{self._instance.expression} takes {self._parameters} arguments, got {len(args)}"
             )
         packed: list[int | float] = []
+        index = self._index
         for position, arg in enumerate(args):
-            if isinstance(arg, Tensor):
-                if arg.get_device() != self._index:
+            # By type, not isinstance: cheaper for the usual ones, and cuda.core passes a bool as
+            # one byte.
+            kind = type(arg)
+            if arg is None:
+                packed.append(0)
+            elif kind is int or kind is float:
+                packed.append(arg)
+            elif isinstance(arg, Tensor):
+                if arg.get_device() != index:
                     raise DeviceError(
                         f"argument {position} of {self._instance.expression} is on {arg.device}, "
-                        f"the kernel is on cuda:{self._index}"
+                        f"the kernel is on cuda:{index}"
                     )
                 packed.append(arg.data_ptr())
-            elif arg is None:
-                packed.append(0)
-            # Not isinstance: cuda.core passes a bool as one byte.
-            elif type(arg) is int or type(arg) is float:
-                packed.append(arg)
             else:
                 raise DtypeError(
                     f"argument {position} of {self._instance.expression} must be a tensor, None, "
-                    f"an int or a float, got {type(arg).__name__}"
+                    f"an int or a float, got {kind.__name__}"
                 )
         return packed
 

@@ -128,8 +128,9 @@ def test_gpu_batches_equal_cpu_batches(data: Data) -> None:
         {"subgraph_type": "induced"},
         {"subgraph_type": "bidirectional"},
     ):
-        gpu = NeighborLoader(data.to("cuda"), **options, **extra)
-        for batch, wanted in zip(gpu, NeighborLoader(data.cpu(), **options, **extra), strict=True):
+        gpu = NeighborLoader(data.clone().to("cuda"), **options, **extra)
+        cpu = NeighborLoader(data.clone().cpu(), **options, **extra)
+        for batch, wanted in zip(gpu, cpu, strict=True):
             assert batch.x.is_cuda
             for name in ("n_id", "e_id", "edge_index", "x"):
                 assert torch.equal(batch[name].cpu(), wanted[name]), (name, extra)

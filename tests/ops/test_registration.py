@@ -9,6 +9,7 @@ from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from neighborgraph.graph import Csr, Graph
 from neighborgraph.ops import (
@@ -24,6 +25,7 @@ from neighborgraph.ops.registration import (
     OPERATORS,
     accumulation_dtype,
     as_rows,
+    is_watched,
     rows_and_cols,
 )
 from neighborgraph.ops.sample import Population
@@ -101,14 +103,6 @@ def attend_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]
             yield cols, q, k, values, stats, outs, *settings
 
 
-def compress_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
-    """Both directions, with self-loops where a graph can have them."""
-    n, m = graph.num_rows, graph.num_cols
-    for transpose in (False, True):
-        yield graph.edge_index, n, m, transpose, n == m
-        yield graph.edge_index.int(), n, m, transpose, False
-
-
 def sample_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
     """Argument lists of an operator of sample, with optional arguments absent and present."""
     row = torch.arange(graph.num_rows, device=graph.device)
@@ -120,9 +114,17 @@ def sample_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]
     population = Population.of(graph, weight=weight, time=time)
     csr = [population.ptr, population.idx, population.edge_id]
     numbers = 7, [1, 2]
-    yield csr, None, None, row, row, None, 2, False, False, False, *numbers
-    times = population.time, population.cumulative, row, row, row * 3
-    yield csr, *times, 2, True, True, True, *numbers
+    yield csr, row, row, None, None, None, 2, False, False, False, *numbers
+    times = population.time, row * 3, population.cumulative
+    yield csr, row, row, *times, 2, True, True, True, *numbers
+
+
+def compress_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
+    """Both directions, with self-loops where a graph can have them."""
+    n, m = graph.num_rows, graph.num_cols
+    for transpose in (False, True):
+        yield graph.edge_index, n, m, transpose, n == m
+        yield graph.edge_index.int(), n, m, transpose, False
 
 
 ARGUMENTS = {
@@ -312,3 +314,39 @@ def test_code_of_cpu_kernels_is_kept_on_disk(op: str) -> None:
     assert len(kernels) >= 3
     for kernel in kernels:
         assert type(kernel._cache) is not NullCache
+
+
+class Watch(TorchDispatchMode):
+    """Notes the names of the operators that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_whoever_watches_sees_the_operators() -> None:
+    graph, x = random_graph(0, 6, 6, 20), torch.randn(6, 2, 3)
+    plain = attend(graph, x, x, x)
+    with Watch() as watch:
+        watched = attend(graph, x, x, x)
+    assert "neighborgraph.attend.default" in watch.seen
+    with torch.profiler.profile() as profile:
+        profiled = attend(graph, x, x, x)
+    assert "neighborgraph::attend" in {event.key for event in profile.key_averages()}
+    assert torch.equal(plain, watched) and torch.equal(plain, profiled)
+
+
+def test_what_watches() -> None:
+    class Counted(torch.Tensor):
+        pass
+
+    x = torch.randn(2)
+    assert not is_watched(x) and not is_watched(torch.nn.Parameter(x))
+    assert is_watched(x.as_subclass(Counted)) and is_watched(x.to("meta"))
+    seen = []
+    torch.vmap(lambda row: seen.append(is_watched(row)) or row)(x)
+    assert seen == [True]

@@ -69,8 +69,8 @@ def test_asks_only_for_what_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     row, many = torch.arange(2), torch.zeros(4, dtype=torch.int64)
     for count in (-1, 0, 1, 2, 3, 5, 9, 17, 33, 1000):
         flags = count, True, False, True, -5, [1, 2**32 - 1]
-        cuda.sample_rows(csr, None, None, row, row, None, *flags)
-        cuda.sample_rows(csr, many[:3], many, row, row, row, *flags)
+        cuda.sample_rows(csr, row, row, None, None, None, *flags)
+        cuda.sample_rows(csr, row, row, many[:3], row, many, *flags)
     cuda.sample_relabel(row, many)
     cuda.sample_relabel(row, many[:0])
     assert asked == set(LISTED)

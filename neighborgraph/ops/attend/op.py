@@ -219,13 +219,13 @@ def checked_features(
     graph: Graph, q: Tensor, k: Tensor, v: Tensor, edge: Tensor | None, self_loops: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """The four feature tensors, in autocast's dtype where it is on."""
-    features = {"q": q, "k": k, "v": v} | ({} if edge is None else {"edge": edge})
-    for name, tensor in features.items():
-        expect_features(name, tensor)
-    features = dict(zip(features, autocast(*features.values()), strict=True))
-    q, k, v, edge = features["q"], features["k"], features["v"], features.get("edge")
-    for name, tensor in features.items():
-        expect_dtype(name, tensor, (q.dtype,))
+    for name, tensor in (("q", q), ("k", k), ("v", v), ("edge", edge)):
+        if tensor is not None:
+            expect_features(name, tensor)
+    q, k, v, edge = autocast(q, k, v, edge)
+    for name, tensor in (("k", k), ("v", v), ("edge", edge)):
+        if tensor is not None:
+            expect_dtype(name, tensor, (q.dtype,))
     expect_shape("q", q, (graph.num_rows, "heads", "width"), "one row per receiver")
     heads, width = q.shape[1:]
     expect_shape("k", k, (graph.num_cols, heads, width), "one row per source, heads and width of q")

@@ -20,7 +20,7 @@ MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def sample_rows(
-    csr, time, cumulative, row, key, until, count, replace, last, inclusive, seed, counter
+    csr, row, key, time, until, cumulative, count, replace, last, inclusive, seed, counter
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The edges that rows draw: receiver, source and edge."""
     ptr, idx, edge_id = csr

@@ -13,7 +13,7 @@ LARGEST = torch.iinfo(torch.int64).max
 
 
 def sample_rows(
-    csr, time, cumulative, row, key, until, count, replace, last, inclusive, seed, counter
+    csr, row, key, time, until, cumulative, count, replace, last, inclusive, seed, counter
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The edges that rows draw: receiver, source and edge."""
     ptr, idx, edge_id = csr

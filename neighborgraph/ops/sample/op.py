@@ -39,7 +39,7 @@ class Sample(NamedTuple):
     """[s] int64, the caller's number of the edge."""
 
 
-def sample_fake(csr, time, cumulative, row, *_):
+def sample_fake(csr, row, *_):
     """Shapes: as many edges as are drawn, which nobody knows before."""
     size = torch.library.get_ctx().new_dynamic_size()
     return tuple(row.new_empty(size) for _ in range(3))
@@ -51,9 +51,9 @@ def relabel_fake(known, found):
 
 
 sample_rows = register(
-    "sample_rows(Tensor[] csr, Tensor? time, Tensor? cumulative, Tensor row, Tensor key, "
-    "Tensor? until, int count, bool replace, bool last, bool inclusive, int seed, "
-    " int[] counter) -> (Tensor receiver, Tensor source, Tensor edge)",
+    "sample_rows(Tensor[] csr, Tensor row, Tensor key, Tensor? time, Tensor? until, "
+    "Tensor? cumulative, int count, bool replace, bool last, bool inclusive, int seed, "
+    "int[] counter) -> (Tensor receiver, Tensor source, Tensor edge)",
     module=__name__,
     fake=sample_fake,
 )
@@ -149,11 +149,11 @@ def draw_trusted(
     return Sample(
         *sample_rows(
             [population.ptr, population.idx, population.edge_id],
-            None if until is None else population.time,
-            population.cumulative,
             row,
             row if key is None else key,
+            None if until is None else population.time,
             until,
+            population.cumulative,
             count,
             replace,
             last,

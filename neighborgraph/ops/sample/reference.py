@@ -23,18 +23,19 @@ def sample_neighbors(
     inclusive: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Receiver, source and edge of everything drawn."""
+    ptr, idx, edge_id = (t.tolist() for t in (population.ptr, population.idx, population.edge_id))
+    cumulative = None if population.cumulative is None else population.cumulative.tolist()
+    keys = (row if key is None else key).tolist()
     found = []
     for i, r in enumerate(row.tolist()):
-        positions = range(int(population.ptr[r]), int(population.ptr[r + 1]))
+        positions = list(range(ptr[r], ptr[r + 1]))
         if until is not None:
-            bound = int(until[i])
-            times = {p: int(population.time[p]) for p in positions}
-            positions = [p for p in positions if times[p] < bound + int(inclusive)]
+            bound, times = int(until[i]) + inclusive, population.time[ptr[r] : ptr[r + 1]].tolist()
+            positions = [p for p, time in zip(positions, times, strict=True) if time < bound]
         if last and count >= 0:
             positions = positions[len(positions) - min(count, len(positions)) :]
-        numbers = stream(draw, r if key is None else int(key[i]))
-        for p in drawn(list(positions), count, replace, population.cumulative, numbers):
-            found.append((i, int(population.idx[p]), int(population.edge_id[p])))
+        for p in drawn(positions, count, replace, cumulative, stream(draw, keys[i])):
+            found.append((i, idx[p], edge_id[p]))
     columns = torch.tensor(found, dtype=torch.int64).view(-1, 3).to(row.device)
     return columns[:, 0], columns[:, 1], columns[:, 2]
 
@@ -43,7 +44,7 @@ def drawn(
     positions: list[int],
     count: int,
     replace: bool,
-    cumulative: Tensor | None,
+    cumulative: list[int] | None,
     number: Callable[[int, int], int],
 ) -> Iterable[int]:
     """The positions that one row draws; ``number(p, bound)`` is its p-th number."""
@@ -51,7 +52,7 @@ def drawn(
     if count < 0 or size == 0 or (not replace and size <= count):
         return positions
     if cumulative is not None:
-        weights = {p: (int(cumulative[p + 1]) - int(cumulative[p])) % 2**64 for p in positions}
+        weights = {p: (cumulative[p + 1] - cumulative[p]) % 2**64 for p in positions}
         return by_weight(weights, count, replace, number)
     if replace:
         return [positions[number(p, size)] for p in range(count)]
