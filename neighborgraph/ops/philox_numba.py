@@ -14,7 +14,7 @@ ROUND_COUNT = ROUNDS
 
 @inlined
 def words(seed, a, b, c, d):
-    """Four words of an int64 seed and a counter of four words; words are uint64 or lanes of them."""
+    """Four words of an int64 seed and a counter of four; words are uint64 or lanes of them."""
     key = np.uint64(seed)
     first, second = key & MASK, key >> BITS
     for _ in range(ROUND_COUNT):
