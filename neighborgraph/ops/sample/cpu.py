@@ -44,6 +44,8 @@ def sample_rows(
     )
     np.cumsum(offsets, out=offsets)
     receiver, source, edge = (np.empty(offsets[-1], np.int64) for _ in range(3))
+    longest = int(np.diff(offsets).max(initial=0)) if count > LONGEST_SCAN else 0
+    slots = slots_for(longest) if longest > LONGEST_SCAN else 0
     run_rows(
         draw_rows,
         offsets,
@@ -61,6 +63,7 @@ def sample_rows(
         receiver,
         source,
         edge,
+        scratch=lambda: np.full(slots, -1, np.int64),
     )
     return torch.from_numpy(receiver), torch.from_numpy(source), torch.from_numpy(edge)
 
@@ -82,6 +85,11 @@ def sample_relabel(known, found) -> tuple[Tensor, Tensor]:
         local,
     )
     return torch.from_numpy(nodes[:count]), torch.from_numpy(local)
+
+
+def slots_for(count: int) -> int:
+    """A power of two of at least four times the count."""
+    return 1 << (4 * count - 1).bit_length()
 
 
 def array(tensor: Tensor | None, dtype: type) -> np.ndarray:
@@ -159,9 +167,9 @@ def draw_rows(
     receiver,
     source,
     edge,
+    seen,
 ):
-    """Positions are drawn into ``edge`` first, some rows at a time."""
-    seen = np.full(0, -1, np.int64)
+    """Positions are drawn into ``edge`` first, some rows at a time; for ``seen`` see below."""
     for block in range(begin, end, ROWS_AT_ONCE):
         block_end = min(block + ROWS_AT_ONCE, end)
         for i in range(block, block_end):
@@ -177,12 +185,10 @@ def draw_rows(
                 for p in range(drawn):
                     edge[t + p] = first[i] + draw_number(seed, counter, p, size)
             else:
-                if drawn > LONGEST_SCAN and seen.size < 4 * drawn:
-                    seen = np.full(slots_for(drawn), -1, np.int64)
                 draw_distinct(first[i], size, seed, counter, edge, t, drawn, seen)
             for p in range(drawn):
-                prefetch(idx, edge[t + p])
-                prefetch(edge_id, edge[t + p])
+                prefetch(idx, edge[t + p], 0)
+                prefetch(edge_id, edge[t + p], 0)
         for i in range(block, block_end):
             for t in range(offsets[i], offsets[i + 1]):
                 position = edge[t]
@@ -233,15 +239,6 @@ def insert(seen, number):
         slot = (slot + 1) & mask
     seen[slot] = number
     return True
-
-
-@inlined
-def slots_for(count):
-    """A power of two of at least four times the count."""
-    slots = 4
-    while slots < 4 * count:
-        slots *= 2
-    return slots
 
 
 @numba_kernel
