@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neighborgraph.jit.numba_inline import inlined, prefetch
 from neighborgraph.jit.numba_kernel import numba_kernel, run_rows
+from neighborgraph.ops.lanes import power_of_two_above
 from neighborgraph.ops.philox_numba import BITS, MASK, words
 
 ROWS_AT_ONCE = 16
@@ -42,10 +43,10 @@ def sample_rows(
         candidates,
         offsets,
     )
+    drawn = offsets[1:]
+    slots = slots_for(int(drawn.max(where=drawn < candidates, initial=0)))
     np.cumsum(offsets, out=offsets)
     receiver, source, edge = (np.empty(offsets[-1], np.int64) for _ in range(3))
-    longest = int(np.diff(offsets).max(initial=0)) if count > LONGEST_SCAN else 0
-    slots = slots_for(longest) if longest > LONGEST_SCAN else 0
     run_rows(
         draw_rows,
         offsets,
@@ -68,6 +69,11 @@ def sample_rows(
     return torch.from_numpy(receiver), torch.from_numpy(source), torch.from_numpy(edge)
 
 
+def slots_for(count: int) -> int:
+    """The size of a hash table for the numbers that a row draws, a power of two; 0 without one."""
+    return power_of_two_above(4 * count) if count > LONGEST_SCAN else 0
+
+
 def sample_relabel(known, found) -> tuple[Tensor, Tensor]:
     """Nodes in the order of their first appearance, and the number of each node found."""
     size = known.shape[0] + found.shape[0]
@@ -85,11 +91,6 @@ def sample_relabel(known, found) -> tuple[Tensor, Tensor]:
         local,
     )
     return torch.from_numpy(nodes[:count]), torch.from_numpy(local)
-
-
-def slots_for(count: int) -> int:
-    """A power of two of at least four times the count."""
-    return 1 << (4 * count - 1).bit_length()
 
 
 def array(tensor: Tensor | None, dtype: type) -> np.ndarray:
@@ -169,7 +170,7 @@ def draw_rows(
     edge,
     seen,
 ):
-    """Positions are drawn into ``edge`` first, some rows at a time; for ``seen`` see below."""
+    """Positions are drawn into ``edge`` first, some rows at a time."""
     for block in range(begin, end, ROWS_AT_ONCE):
         block_end = min(block + ROWS_AT_ONCE, end)
         for i in range(block, block_end):
