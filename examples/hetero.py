@@ -33,7 +33,7 @@ y = dataset.y.to(options.device)
 def trained(fast: bool) -> tuple[float, float]:
     """Milliseconds of an epoch, and the accuracy that it leads to."""
     torch.manual_seed(0)
-    model = GraphSAGE((-1, -1), 64, num_layers=2, out_channels=dataset.num_classes)
+    model = GraphSAGE(-1, 64, num_layers=2, out_channels=dataset.num_classes)
     model = to_hetero(model, data.metadata()).to(options.device)
     with torch.no_grad():
         model(data.x_dict, data.edge_index_dict)  # the layers learn how wide their inputs are

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,9 @@ def test_every_module_of_a_package_is_reached(monkeypatch: pytest.MonkeyPatch) -
     class Ours:
         pass
 
-    modules = {name: ModuleType(name) for name in ("pack", "pack.nn", "pack.nn.conv", "packed")}
+    modules: dict[str, Any] = {
+        name: ModuleType(name) for name in ("pack", "pack.nn", "pack.nn.conv", "packed")
+    }
     for name, module in modules.items():
         module.Theirs = module.Alias = Theirs
         module.other = 3

@@ -104,8 +104,11 @@ DEFAULTS = {
         aggregate("products-clustered"),
         attend("products-random", 1, 128),
         *(layer("arxiv-clustered", form) for form in LAYERS),
-        *(layer("minibatch", f"{form}+fresh") for form in LAYERS),
-        *(layer("products-clustered", form) for form in ("TransformerConv", "GATConv", "GCNConv")),
+        *(
+            layer("minibatch", f"{form}+fresh")
+            for form in ("TransformerConv", "GATConv", "SAGEConv")
+        ),
+        *(layer("products-clustered", form) for form in ("TransformerConv", "GATConv")),
     ],
 }
 """By type of device, in the order of measuring but for those that share a graph."""

@@ -7,6 +7,7 @@ import importlib.util
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -94,7 +95,7 @@ def scatter_segments() -> Segments:
     )
 
 
-def compiled(function: Callable, dynamic: bool = False) -> Callable:
+def compiled(function: Callable, dynamic: bool = False) -> Any:
     """``torch.compile``: for fixed shapes, as a training on one graph would use it, or for any."""
     # Each case compiles the same code object anew, of which Torch allows only a few.
     torch.compiler.reset()

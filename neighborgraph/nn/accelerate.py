@@ -104,9 +104,11 @@ def restore(model: nn.Module) -> Report:
 
 def originals() -> Classes:
     """PyG's class of each of ours."""
-    conv = importlib.import_module("neighborgraph.nn.conv")  # loads PyG, so not before it is needed
-    layers = (getattr(conv, name) for name in conv.__all__)
-    return {layer: layer.pyg for layer in layers if issubclass(layer, nn.Module)}
+    conv: Any = importlib.import_module(
+        "neighborgraph.nn.conv"
+    )  # loads PyG, so not before it is needed
+    layers: Iterator[Any] = (getattr(conv, name) for name in conv.__all__)
+    return {layer: layer.pyg for layer in layers if hasattr(layer, "pyg")}
 
 
 def exchange(model: nn.Module, new: Classes) -> Report:

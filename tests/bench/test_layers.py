@@ -1,5 +1,7 @@
 """Every layer of the bench: ours and PyG's are the same function with the same parameters."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -21,8 +23,8 @@ def graph() -> Graph:
 def test_ours_and_theirs_agree(text: str, graph: Graph) -> None:
     form = ConvLayer.parse(text)
     inputs = form.inputs(graph, torch.float64, *form.shape, torch.Generator().manual_seed(0))
-    ours = form.ours(graph, torch.float64)
-    theirs = form.peers()["pyg"](graph, torch.float64)
+    ours: Any = form.ours(graph, torch.float64)
+    theirs: Any = form.peers()["pyg"](graph, torch.float64)
     assert type(ours.layer).__module__.startswith("neighborgraph.")
     assert type(theirs.layer).__module__.startswith("torch_geometric.")
     assert ours.layer.path(inputs["x"], graph.edge_index).fused

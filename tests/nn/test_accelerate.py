@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from neighborgraph.nn import Report, accelerate, restore
 from neighborgraph.nn.accelerate import Layer, originals
 
 WIDTH = 8
-LAYERS: dict[str, Callable[[], nn.Module]] = {
+LAYERS: dict[str, Callable[[], Any]] = {
     "APPNP": lambda: pyg.APPNP(K=3, alpha=0.1),
     "GATConv": lambda: pyg.GATConv(WIDTH, 4, heads=2),
     "GATv2Conv": lambda: pyg.GATv2Conv(WIDTH, 4, heads=2, share_weights=True),

@@ -1,6 +1,7 @@
 """Swapping inside the models and wrappers that PyG and Torch offer."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -58,12 +59,12 @@ class Nested(nn.Module):
         super().__init__()
         self.first = pyg.GATConv(WIDTH, WIDTH)
         self.again = self.first
-        self.deep = nn.ModuleList([nn.ModuleDict({"inner": pyg.GraphConv(WIDTH, 4)})])
+        self.deep = nn.Sequential(nn.ModuleDict({"inner": pyg.GraphConv(WIDTH, 4)}))
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Three steps."""
         x = self.again(self.first(x, edge_index), edge_index)
-        return self.deep[0]["inner"](x, edge_index)
+        return self.deep.get_submodule("0.inner")(x, edge_index)
 
 
 def gps() -> nn.Module:
@@ -71,7 +72,7 @@ def gps() -> nn.Module:
     return pyg.GPSConv(WIDTH, pyg.GINConv(nn.Linear(WIDTH, WIDTH)), heads=2)
 
 
-WRAPPED: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
+WRAPPED: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "pyg.Sequential": (sequential, ["module_0", "module_2"]),
     "shared and deep": (Nested, ["first", "deep.0.inner"]),
     "GPSConv": (gps, ["conv"]),
@@ -109,7 +110,7 @@ def test_wrapped(name: str) -> None:
 
 @OF_DYNAMO
 def test_compiled_code_does_not_outlive_the_swap(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = torch.compile(pyg.GraphSAGE(WIDTH, 8, 2).double(), backend="eager")
+    model: Any = torch.compile(pyg.GraphSAGE(WIDTH, 8, 2).double(), backend="eager")
     x, edge_index = inputs()
     expected = model(x, edge_index)
     accelerate(model)

@@ -12,6 +12,7 @@ another order cannot promise that. So every test starts from one seed, ``allclos
 import importlib
 import sys
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Swap before the first test module, or conftest, can have imported a class."""
     pairs = early_config.known_args_namespace.swap
-    swap_all(dict(tuple(map(named, pair.split("="))) for pair in pairs))
+    swap_all({named(theirs): named(ours) for theirs, ours in (p.split("=") for p in pairs)})
     if pairs:
         extern_ours()
     if any(".loader." in pair for pair in pairs):
@@ -58,7 +59,8 @@ def extern_ours() -> None:
 
 def ask_for_samplers() -> None:
     """Run the tests of loaders that PyG skips without pyg-lib, which ours do not need."""
-    testing, typing = torch_geometric.testing, torch_geometric.typing
+    testing: Any = torch_geometric.testing
+    typing: Any = torch_geometric.typing
     with_package = testing.withPackage
     testing.withPackage = lambda *names: with_package(*(n for n in names if n != "pyg_lib"))
     testing.onlyNeighborSampler = lambda test: test
@@ -92,7 +94,7 @@ def forgiving(record_testsuite_property) -> Iterator[None]:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say what is tested."""
-    pairs = config.getoption("swap")
+    pairs: Any = config.getoption("swap")
     return f"torch_geometric {torch_geometric.__version__}, {len(pairs)} classes swapped"
 
 
