@@ -1,6 +1,6 @@
 """Batches know the epoch they belong to, whatever iterates and wherever."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ class Epochs(EpochLoader):
         return self.epoch_of(numbers), list(numbers)
 
 
-def epochs_of(iterator: Iterator) -> set[int]:
+def epochs_of(iterator: Iterable) -> set[int]:
     return {epoch for epoch, _ in iterator}
 
 
