@@ -98,6 +98,18 @@ def test_samples_do_not_depend_on_workers_threads_or_batches(
     assert found == alone
 
 
+def test_spawned_workers_draw_the_same() -> None:
+    data = Data(edge_index=torch.randint(20, (2, 200)), num_nodes=20)
+    options: Any = {"batch_size": 7, "seed": 3, "shuffle": True}
+    alone, spawned = (
+        NeighborLoader(data, [3, 2], **options, **more)
+        for more in ({}, {"num_workers": 1, "multiprocessing_context": "spawn"})
+    )
+    for batch, same in zip(alone, spawned, strict=True):
+        assert torch.equal(batch.n_id, same.n_id)
+        assert torch.equal(batch.e_id, same.e_id)
+
+
 def test_epochs_differ_and_come_again(data: Any) -> None:
     def three_epochs() -> list[dict]:
         loader = NeighborLoader(data, [3], batch_size=9, seed=5, shuffle=True)
@@ -106,6 +118,20 @@ def test_epochs_differ_and_come_again(data: Any) -> None:
     epochs = three_epochs()
     assert epochs == three_epochs()
     assert all(a != b for a, b in itertools.combinations(epochs, 2))
+
+
+def test_an_epoch_that_was_stopped_goes_on(data: Any) -> None:
+    def loader() -> NeighborLoader:
+        return NeighborLoader(data, [3], batch_size=9, seed=5, shuffle=True)
+
+    whole = loader()
+    list(whole)
+    second = list(whole)
+    resumed = loader()
+    resumed.epoch = 1
+    for batch, same in zip(itertools.islice(resumed, 4, None), second[4:], strict=True):
+        assert torch.equal(batch.n_id, same.n_id)
+        assert torch.equal(batch.e_id, same.e_id)
 
 
 def test_no_seed_draws_one_and_tells(data: Any) -> None:
