@@ -57,6 +57,17 @@ def test_equals_the_definition(device: str, name: str, kind: str) -> None:
             assert torch.equal(actual, wanted), (name_of, count, replace, last)
 
 
+def test_sums_of_weights_that_wrap_around(device: str) -> None:
+    graph = from_degrees([5] * 1000, 50, seed=3).to(device)  # 5000 times 2^52 in all
+    population: Any = Population.of(graph, weight=torch.ones(5000, device=device))
+    assert (population.cumulative < 0).any()
+    row = torch.arange(300, 600, device=device)
+    for replace in (False, True):
+        found = sample_neighbors(population, row, 3, Draw(5), replace=replace)
+        wanted = reference.sample_neighbors(population, row, 3, Draw(5), replace=replace)
+        assert torch.equal(found.edge, wanted[2])
+
+
 def test_by_hand(device: str, hand: Graph) -> None:
     population = Population.of(hand)
     row = torch.tensor([1, 2, 0, 3, 0], device=device)
