@@ -1,7 +1,7 @@
 // Edges to rows: keys for a sort, then row pointers, work items and edges in sorted order. The
 // arrays are described in neighborgraph/graph/schedule.py; one thread for each element.
 
-constexpr long long MAX_ITEM_EDGES = 512;
+constexpr long long MAX_ITEM_EDGES = 512, LONG_ITEM_EDGES = 128;
 
 __device__ inline long long thread() {
     return blockIdx.x * (long long)blockDim.x + threadIdx.x;
@@ -50,64 +50,83 @@ __device__ inline long long first_at_least(
     return begin;
 }
 
-// How a row is cut: items beyond its first in the upper half of the word, whether there are any in
-// the lower. One sum over rows then adds up both.
+// How a row is cut: full items, of which it has one less when they leave nothing over, and the
+// tail, which every row has. `full` is in the upper half of a word, whether there are any in the
+// lower: one sum over rows adds up both.
 struct Cut {
-    long long extra, split;
+    long long full, split;
 
     __device__ static Cut of_degree(long long degree) {
-        long long extra = degree > 0 ? (degree - 1) / MAX_ITEM_EDGES : 0;
-        return {extra, extra > 0};
+        long long full = degree > 0 ? (degree - 1) / MAX_ITEM_EDGES : 0;
+        return {full, full > 0};
     }
     __device__ static Cut unpack(long long word) { return {word >> 32, word & 0xffffffffll}; }
-    __device__ long long pack() const { return extra << 32 | split; }
+    __device__ long long pack() const { return full << 32 | split; }
+    __device__ long long tail(long long degree) const { return degree - full * MAX_ITEM_EDGES; }
 };
 
-// key [edges], sorted -> ptr [rows + 1], cuts [rows].
+// key [edges], sorted -> ptr [rows + 1]; cuts [rows]; tails [rows], whether the tail is long.
 __global__ void compress_rows(
-    const int* key, long long* ptr, long long* cuts, long long edges, long long rows) {
+    const int* key, long long* ptr, long long* cuts, long long* tails, long long edges,
+    long long rows) {
     long long row = thread();
     if (row > rows) return;
     long long begin = first_at_least(key, 0, edges, row);
     ptr[row] = begin;
     if (row == rows) return;
     long long degree = first_at_least(key, begin, edges, row + 1) - begin;
-    cuts[row] = Cut::of_degree(degree).pack();
+    Cut cut = Cut::of_degree(degree);
+    cuts[row] = cut.pack();
+    tails[row] = cut.tail(degree) >= LONG_ITEM_EDGES;
 }
 
-// cuts [rows], summed up to and with each row -> items [rows + extra], split_row [splits],
-// split_ptr [splits + 1], padded.
+struct Items {
+    int* row;
+    long long* first;
+    int *edges, *slot;
+
+    __device__ void put(
+        long long at, long long its_row, long long its_first, long long its_edges,
+        long long its_slot) const {
+        row[at] = int(its_row);
+        first[at] = its_first;
+        edges[at] = int(its_edges);
+        slot[at] = int(its_slot);
+    }
+};
+
+// cuts and tails [rows], summed up to and with each row -> items [rows + extra], split_row
+// [splits], split_ptr [splits + 1], padded. Long items come first, and both kinds in the order of
+// rows.
 __global__ void compress_items(
-    const long long* ptr, const long long* cuts, int* item_row, long long* item_first,
-    int* item_edges, int* item_slot, int* split_row, int* split_ptr, long long rows,
-    long long extra, long long splits) {
+    const long long* ptr, const long long* cuts, const long long* tails, int* item_row,
+    long long* item_first, int* item_edges, int* item_slot, int* split_row, int* split_ptr,
+    long long rows, long long extra, long long splits) {
     long long t = thread();
-    if (t < rows) {
-        long long degree = ptr[t + 1] - ptr[t];
-        Cut own = Cut::of_degree(degree), upto = Cut::unpack(cuts[t]);
-        long long extra_before = upto.extra - own.extra, splits_before = upto.split - own.split;
-        long long slot = extra_before + splits_before;
-        for (long long part = 0; part <= own.extra; ++part) {
-            long long item = t + extra_before + part, done = part * MAX_ITEM_EDGES;
-            item_row[item] = int(t);
-            item_first[item] = ptr[t] + done;
-            item_edges[item] = int(part < own.extra ? MAX_ITEM_EDGES : degree - done);
-            item_slot[item] = own.split ? int(slot + part) : -1;
-        }
-        if (own.split) {
-            split_row[splits_before] = int(t);
-            split_ptr[splits_before] = int(slot);
-        }
-    }
+    Items items{item_row, item_first, item_edges, item_slot};
     Cut all = rows > 0 ? Cut::unpack(cuts[rows - 1]) : Cut{0, 0};
-    if (t >= all.extra && t < extra) {
-        item_row[rows + t] = 0;
-        item_first[rows + t] = -1;
-        item_edges[rows + t] = 0;
-        item_slot[rows + t] = int(extra + splits - 1);
+    if (t < rows) {
+        long long begin = ptr[t], degree = ptr[t + 1] - begin;
+        Cut own = Cut::of_degree(degree), upto = Cut::unpack(cuts[t]);
+        long long tail = own.tail(degree), is_long = tail >= LONG_ITEM_EDGES;
+        long long full_before = upto.full - own.full, split = upto.split - own.split;
+        long long tails_before = tails[t] - is_long;
+        long long at = full_before + tails_before;  // of its first long item
+        long long at_short = all.full + tails[rows - 1] + t - tails_before;
+        long long slot = full_before + split;
+        for (long long part = 0; part < own.full; ++part)
+            items.put(at + part, t, begin + part * MAX_ITEM_EDGES, MAX_ITEM_EDGES, slot + part);
+        long long first = begin + own.full * MAX_ITEM_EDGES;
+        items.put(
+            is_long ? at + own.full : at_short, t, first, tail, own.split ? slot + own.full : -1);
+        if (own.split) {
+            split_row[split] = int(t);
+            split_ptr[split] = int(slot);
+        }
     }
+    if (t >= all.full && t < extra) items.put(rows + t, 0, -1, 0, extra + splits - 1);
     if (t >= all.split && t <= splits) {
         if (t < splits) split_row[t] = -1;
-        split_ptr[t] = int(all.extra + all.split);
+        split_ptr[t] = int(all.full + all.split);
     }
 }

@@ -8,8 +8,10 @@ __device__ inline Integer first_above(
     const Integer* values, Integer begin, Integer end, Integer bound, bool inclusive) {
     while (begin < end) {
         Integer middle = (begin + end) >> 1;
-        if (values[middle] < bound || (inclusive && values[middle] == bound)) begin = middle + 1;
-        else end = middle;
+        if (values[middle] < bound || (inclusive && values[middle] == bound))
+            begin = middle + 1;
+        else
+            end = middle;
     }
     return begin;
 }
@@ -55,8 +57,10 @@ __device__ inline Integer place_of(
     Integer begin = first, end = first + size - 1;
     while (begin < end) {
         Integer middle = (begin + end + 1) >> 1;
-        if (weight_of(cumulative, first, middle) <= number) begin = middle;
-        else end = middle - 1;
+        if (weight_of(cumulative, first, middle) <= number)
+            begin = middle;
+        else
+            end = middle - 1;
     }
     return begin;
 }

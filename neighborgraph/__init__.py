@@ -1,8 +1,9 @@
 """Graph neural networks as neighborhood aggregation, over fused sparse kernels.
 
 A `Graph` says who neighbours whom; `aggregate` and `attend` are functions of a graph and tensors,
-on the device the tensors are on. Layers, models, data sets, tasks and the command line are the
-sub-packages ``nn``, ``models``, ``data``, ``tasks`` and ``cli``.
+on the device the tensors are on. `accelerate` makes a finished PyG model fast, `restore` undoes it.
+Layers, models, data sets, tasks and the command line are the sub-packages ``nn``, ``models``,
+``data``, ``tasks`` and ``cli``.
 """
 
 from neighborgraph.graph import (
@@ -13,6 +14,7 @@ from neighborgraph.graph import (
     save_graph,
     to_undirected,
 )
+from neighborgraph.nn import accelerate, restore
 from neighborgraph.ops import (
     Additive,
     Dot,
@@ -28,6 +30,7 @@ __all__ = [
     "Dot",
     "Graph",
     "__version__",
+    "accelerate",
     "add_self_loops",
     "aggregate",
     "as_graph",
@@ -35,6 +38,7 @@ __all__ = [
     "attend_with_lse",
     "attend_with_weights",
     "load_graph",
+    "restore",
     "save_graph",
     "to_undirected",
 ]

@@ -13,8 +13,8 @@ class IdError(InputError, IndexError):
     """An id points to no node; also an IndexError, like what Torch and PyG raise for it."""
 
 
-class EdgeRowsError(InputError, RuntimeError):
-    """Values of edges are not as many as the edges; also a RuntimeError, as in Torch and PyG."""
+class EdgeRowsError(InputError, RuntimeError, IndexError):
+    """Values of edges are not as many as the edges; Torch and PyG raise either of the other two."""
 
 
 class DtypeError(NeighborgraphError, TypeError):

@@ -48,6 +48,7 @@ RIM = {
         "graph/convert.py",
         "data/*.py",
         "bench/*.py",
+        "nn/accelerate.py",
         "nn/conv/*.py",
         "loader/*.py",
     ),

@@ -5,19 +5,26 @@ from dataclasses import dataclass
 
 from neighborgraph.bench.attention import Attention
 from neighborgraph.bench.graphs import full_name
+from neighborgraph.bench.layers import CHANNELS, ConvLayer
 from neighborgraph.bench.peers import TOLERANCES
 from neighborgraph.bench.reduction import Reduction
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
 
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in TOLERANCES}
-PARSERS = {"attend": Attention.parse, "aggregate": Reduction.parse}
+PARSERS = {
+    "attend": Attention.parse,
+    "aggregate": Reduction.parse,
+    "layers": ConvLayer.parse,
+}
 """From the name of a form to the form, by operator."""
+OPERATORS = ("attend", "aggregate")
+"""What is measured when nothing is named."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One form of an operator on one graph, with features [nodes, heads, width]."""
+    """One form of an operator, or one layer, on one graph, with features [nodes, heads, width]."""
 
     op: str
     graph: str
@@ -27,7 +34,7 @@ class Case:
     width: int
 
     @property
-    def parsed(self) -> Attention | Reduction:
+    def parsed(self) -> Attention | Reduction | ConvLayer:
         """The form behind its name."""
         return PARSERS[self.op](self.form)
 
@@ -40,11 +47,14 @@ SINGLE = {
     ("cpu", "aggregate"): Case("aggregate", "power-law-clustered", "sum", "float32", 4, 16),
     ("cuda", "attend"): Case("attend", "arxiv-clustered", "dot", "float16", 4, 32),
     ("cuda", "aggregate"): Case("aggregate", "arxiv-clustered", "sum", "float32", 1, 64),
+    ("cpu", "layers"): Case("layers", "power-law-clustered", "TransformerConv", "float32", 4, 32),
+    ("cuda", "layers"): Case("layers", "arxiv-clustered", "TransformerConv", "float32", 4, 32),
 }
 """What takes the place of an option that was not typed where another was."""
 
 SCORES = ("dot", "dot+edge", "dot+bias", "dot+dropout", "gat", "gatv2", "gatv2+edge")
 REDUCTIONS = ("sum", "mean", "max", "weighted", "softmax")
+LAYERS = ("TransformerConv", "GATConv", "GATv2Conv", "GCNConv", "SAGEConv", "GINConv")
 
 
 def attend(graph: str, heads: int, width: int, form: str = "dot") -> Case:
@@ -57,10 +67,17 @@ def aggregate(graph: str, form: str = "sum", width: int = 64) -> Case:
     return Case("aggregate", graph, form, "float32", 1, width)
 
 
+def layer(graph: str, form: str) -> Case:
+    """A case of a layer."""
+    return Case("layers", graph, form, "float32", *ConvLayer.parse(form).shape)
+
+
 DEFAULTS = {
     "cpu": [
         *(Case("attend", "power-law-clustered", form, "float32", 4, 16) for form in SCORES),
         *(Case("aggregate", "power-law-clustered", form, "float32", 4, 16) for form in REDUCTIONS),
+        *(layer("power-law-clustered", form) for form in ("TransformerConv", "GATConv", "GCNConv")),
+        *(layer("minibatch", f"{form}+fresh") for form in ("TransformerConv", "SAGEConv")),
     ],
     "cuda": [
         *(attend("arxiv-clustered", 4, 32, form) for form in SCORES),
@@ -68,7 +85,7 @@ DEFAULTS = {
         attend("arxiv-clustered", 8, 64),
         attend("arxiv-clustered", 1, 64),
         attend("mesh", 16, 64, "dot+edge"),
-        # In float16 the compiled peer fights for the hub's row, and did not end within five minutes.
+        # In float16 the compiled peer fights for the hub's row: it did not end in five minutes.
         Case("attend", "uniform", "dot", "float32", 1, 128),
         Case("attend", "skewed", "dot", "float32", 1, 128),
         attend("cora-clustered", 8, 64),
@@ -86,6 +103,9 @@ DEFAULTS = {
         attend("products-clustered", 1, 64),
         aggregate("products-clustered"),
         attend("products-random", 1, 128),
+        *(layer("arxiv-clustered", form) for form in LAYERS),
+        *(layer("minibatch", f"{form}+fresh") for form in LAYERS),
+        *(layer("products-clustered", form) for form in ("TransformerConv", "GATConv", "GCNConv")),
     ],
 }
 """By type of device, in the order of measuring but for those that share a graph."""
@@ -98,6 +118,7 @@ def chosen_cases(
     graphs: Sequence[str] = (),
     scores: Sequence[str] = (),
     reductions: Sequence[str] = (),
+    layers: Sequence[str] = (),
     dtypes: Sequence[str] = (),
     heads: Sequence[str] = (),
 ) -> list[Case]:
@@ -109,24 +130,36 @@ def chosen_cases(
     for option, typed, op in (
         ("scores", scores, "attend"),
         ("reductions", reductions, "aggregate"),
+        ("layers", layers, "layers"),
     ):
         if typed and op not in ops:
             raise ConfigError(f"--{option} is for {op}; type neighborgraph bench {op}")
-    if not any((graphs, scores, reductions, dtypes, heads)):
+    if heads and "layers" in ops:
+        raise ConfigError(f"--heads is not for layers, which have {CHANNELS} channels")
+    if not any((graphs, scores, reductions, layers, dtypes, heads)):
         cases = [case for case in DEFAULTS[device_type] if case.op in ops]
     else:
-        forms = {"attend": scores, "aggregate": reductions}
+        forms = {"attend": scores, "aggregate": reductions, "layers": layers}
         cases = [
-            Case(op, full_name(graph), str(PARSERS[op](form)), known_dtype(dtype), *as_shape(shape))
+            Case(op, full_name(graph), str(parsed), known_dtype(dtype), *shape)
             for op in ops
             for single in [SINGLE[device_type, op]]
             for graph in graphs or [single.graph]
             for dtype in dtypes or [single.dtype]
-            for shape in heads or [f"{single.heads}x{single.width}"]
-            for form in forms[op] or [single.form]
+            for parsed in map(PARSERS[op], forms[op] or [single.form])
+            for shape in shapes_of(parsed, single, heads)
         ]
     order = list(dict.fromkeys(case.graph for case in cases))
     return sorted(dict.fromkeys(cases), key=lambda case: order.index(case.graph))
+
+
+def shapes_of(
+    form: Attention | Reduction | ConvLayer, single: Case, typed: Sequence[str]
+) -> list[tuple[int, int]]:
+    """Heads and widths to measure a form with; a layer has its own."""
+    if isinstance(form, ConvLayer):
+        return [form.shape]
+    return [as_shape(text) for text in typed] or [(single.heads, single.width)]
 
 
 def known_dtype(name: str) -> str:

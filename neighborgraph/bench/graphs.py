@@ -6,10 +6,12 @@ u uniform and one fixed permutation, so that a few columns are hubs. *Clustered*
 probability 0.7, a column near the row (normal with standard deviation ``max(64, 4 e / n)``) and
 else a random one. Duplicates are removed.
 
+``minibatch`` is what a neighbour loader makes of 1,024 seeds among as many nodes as products has.
 ``gowalla`` is bipartite with hubs on both sides; ``mesh`` is that of weather models; ``uniform``
 has equal degrees and ``skewed`` as many edges, of which one row and one column take a million each.
 
-The edges of every graph come sorted by receiver, then source: the order that suits peers best.
+The edges of every graph come sorted by receiver, and then, but for ``minibatch``, by source: the
+order that suits peers best.
 """
 
 from collections.abc import Callable
@@ -36,6 +38,8 @@ SIZES = {
 MAX_DEGREE = 20_000
 CLUSTERED_SHARE = 0.7
 HUB_EDGES = 1_000_000
+SEEDS = 1024
+FANOUT = (15, 10, 5)
 GOWALLA = (40_981, 29_858, 810_128)
 """Items (sources), users (receivers), interactions."""
 
@@ -59,6 +63,27 @@ def tailed(name: str, clustered: bool, generator: torch.Generator) -> Sized:
         is_near = torch.rand(row.numel(), device=device, generator=generator) < CLUSTERED_SHARE
         col = torch.where(is_near, near, col)
     return distinct(row, col, num_nodes), (num_nodes, num_nodes)
+
+
+def minibatch(generator: torch.Generator) -> Sized:
+    """A tree of sampled neighbours, hop by hop, in which every node comes once, seeds first."""
+    device = generator.device
+    pool = SIZES["products"][0]
+    number = torch.full((pool,), -1, device=device)  # of each node in the batch
+    hop = torch.randperm(pool, device=device, generator=generator)[:SEEDS]
+    number[hop] = torch.arange(SEEDS, device=device)
+    first, count, edges = 0, SEEDS, []
+    for fanout in FANOUT:
+        degree = torch.empty(count - first, device=device).log_normal_(1.8, 1, generator=generator)
+        row = torch.arange(first, count, device=device)
+        row = row.repeat_interleave(degree.long().clamp(1, fanout))
+        source = hub_ids(pool, row.numel(), generator)
+        hop = source.unique()
+        hop = hop[number[hop] < 0]
+        number[hop] = torch.arange(count, count + hop.numel(), device=device)
+        edges.append(torch.stack([number[source], row]))
+        first, count = count, count + hop.numel()
+    return torch.cat(edges, 1), (count, count)
 
 
 def bipartite(sources: int, receivers: int, edges: int, generator: torch.Generator) -> Sized:
@@ -126,6 +151,7 @@ GRAPHS: dict[str, Callable[[torch.Generator], Sized]] = {
     for name in SIZES
     for kind in ("clustered", "random")
 } | {
+    "minibatch": minibatch,
     "mesh": mesh,
     "skewed": partial(skewed, *SKEWED_SIZE, HUB_EDGES),
     "uniform": partial(uniform, *SKEWED_SIZE),

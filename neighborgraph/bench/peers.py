@@ -94,11 +94,11 @@ def scatter_segments() -> Segments:
     )
 
 
-def compiled(function: Function) -> Function:
-    """``torch.compile`` for fixed shapes, as a training on one graph would use it."""
+def compiled(function: Callable, dynamic: bool = False) -> Callable:
+    """``torch.compile``: for fixed shapes, as a training on one graph would use it, or for any."""
     # Each case compiles the same code object anew, of which Torch allows only a few.
     torch.compiler.reset()
-    return torch.compile(function, dynamic=False)
+    return torch.compile(function, dynamic=dynamic)
 
 
 def gather_floor(graph: Graph, first: Tensor, second: Tensor) -> Tensor:

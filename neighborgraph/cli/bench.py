@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from neighborgraph.bench.build import FEWEST_EDGES, build_rows
-from neighborgraph.bench.cases import DEFAULTS, PARSERS, chosen_cases
+from neighborgraph.bench.cases import OPERATORS, PARSERS, chosen_cases
 from neighborgraph.bench.kernels import measure_cases
 from neighborgraph.bench.measurement import (
     Circumstances,
@@ -33,16 +33,16 @@ from neighborgraph.tasks.interrupt import Stopped
 OPS = (*PARSERS, "build", "sample")
 DEFAULT_EDGES = 1_000_000
 
-EPILOG = f"""\
-Without --graphs, --scores, --reductions, --dtypes and --heads, the default cases are measured:
-{len(DEFAULTS["cuda"])} on a GPU (float16 attend, float32 aggregate: every score and reduction and \
-four shapes on
-arxiv-clustered, the mesh, skewed beside uniform, Cora, Gowalla, and reddit and products) and \
-{len(DEFAULTS["cpu"])}
-on a CPU (every score and reduction on power-law-clustered, float32, 4x16). With any of them, every
-combination of what was typed is measured; what was not typed is then
+EPILOG = """\
+Without --graphs, --scores, --reductions, --layers, --dtypes and --heads, the default cases of what
+is named are measured. On a GPU: every score and reduction and four shapes on arxiv-clustered, the
+mesh, skewed beside uniform, Cora, Gowalla, and reddit and products (float16 attend, float32
+aggregate). On a CPU: every score and reduction on power-law-clustered (float32, 4x16). Layers, on
+both: whole graphs, and mini-batches whose edges are new in each run (+fresh), in float32. With any
+of those options, every combination of what was typed is measured; what was not typed is then
   on a GPU   --graphs arxiv-clustered --scores dot --dtypes float16 --heads 4x32   (attend)
              --graphs arxiv-clustered --reductions sum --dtypes float32 --heads 1x64
+             --graphs arxiv-clustered --layers TransformerConv --dtypes float32
   on a CPU   --graphs power-law-clustered --dtypes float32 --heads 4x16, the same forms
 """
 
@@ -52,10 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("ops", nargs="*", metavar="OP", help="attend, aggregate (default: both), build, sample")
+    ops = "attend, aggregate (default: both), layers, build (a Graph), sample"
+    add("ops", nargs="*", metavar="OP", help=ops)
     add("--graphs", nargs="+", default=[], metavar="NAME", help="arxiv, reddit-random, mesh, ...")
     add("--scores", nargs="+", default=[], metavar="SCORE", help="of attend: dot, gatv2+edge, ...")
     add("--reductions", nargs="+", default=[], metavar="NAME", help="of aggregate: sum, max, ...")
+    add("--layers", nargs="+", default=[], metavar="NAME", help="GATConv, SAGEConv+fresh, ...")
     add("--dtypes", nargs="+", default=[], metavar="DTYPE", help="float16, bfloat16, ...")
     add("--heads", nargs="+", default=[], metavar="HxD", help="heads x channels, such as 4x32")
     add(
@@ -121,7 +123,7 @@ def command(options: argparse.Namespace) -> int:
 
 def chosen_rows(options: argparse.Namespace, device: torch.device) -> Iterator[Measurement]:
     """What was asked for, checked now and measured while it is iterated over."""
-    ops = options.ops or list(PARSERS)
+    ops = options.ops or OPERATORS
     for op in ops:
         if op not in OPS:
             raise ConfigError(
@@ -135,6 +137,7 @@ def chosen_rows(options: argparse.Namespace, device: torch.device) -> Iterator[M
         graphs=options.graphs,
         scores=options.scores,
         reductions=options.reductions,
+        layers=options.layers,
         dtypes=options.dtypes,
         heads=options.heads,
     )

@@ -38,19 +38,6 @@ class Schedule(NamedTuple):
 
 def schedule(ptr: Tensor, max_item_edges: int = MAX_ITEM_EDGES) -> Schedule:
     """Cut the rows of a CSR pointer [n + 1] into items of at most ``max_item_edges`` edges."""
-    items = cut_rows(ptr, max_item_edges)
-    is_long = items.item_edges >= LONG_ITEM_EDGES
-    order = torch.cat([is_long.nonzero().view(-1), (~is_long).nonzero().view(-1)])
-    return items._replace(
-        item_row=items.item_row[order],
-        item_first=items.item_first[order],
-        item_edges=items.item_edges[order],
-        item_slot=items.item_slot[order],
-    )
-
-
-def cut_rows(ptr: Tensor, max_item_edges: int = MAX_ITEM_EDGES) -> Schedule:
-    """The items of `schedule` in row order."""
     num_rows = ptr.numel() - 1
     device = ptr.device
     degree = ptr.diff()
@@ -70,7 +57,17 @@ def cut_rows(ptr: Tensor, max_item_edges: int = MAX_ITEM_EDGES) -> Schedule:
     torch.cumsum(parts[split_row], 0, out=split_ptr[1:], dtype=torch.int32)
     is_split = parts[item_row] > 1
     item_slot = is_split.cumsum(0, dtype=torch.int32).sub_(1).masked_fill_(~is_split, -1)
-    return Schedule(item_row, item_first, item_edges, item_slot, split_row, split_ptr)
+
+    is_long = item_edges >= LONG_ITEM_EDGES
+    order = torch.cat([is_long.nonzero().view(-1), (~is_long).nonzero().view(-1)])
+    return Schedule(
+        item_row[order],
+        item_first[order],
+        item_edges[order],
+        item_slot[order],
+        split_row,
+        split_ptr,
+    )
 
 
 def bounds(num_edges: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from neighborgraph.jit.numba_kernel import FASTMATH
+from neighborgraph.jit.numba_kernel import OPTIONS
 
 INTO_EVERY_CACHE, AS_DATA = 3, 1
 """Arguments of LLVM's prefetch."""
@@ -19,15 +19,16 @@ def inlined(function: Callable[..., Any]) -> Any:
 
     Inlined by force: a call that hands over a dozen arrays costs as much as an edge.
     """
-    return numba.njit(nogil=True, fastmath=FASTMATH, boundscheck=False, forceinline=True)(function)
+    return numba.njit(**OPTIONS, forceinline=True)(function)
 
 
-def cache_line(_, nodes, node):
-    """Typing and code of a request for the cache line where a node's features begin."""
+def cache_line(_, nodes, node, byte):
+    """Typing and code of a request for one cache line of a node's features."""
 
     def generate(context, builder, signature, args):
         array = context.make_array(signature.args[0])(context, builder, args[0])
         start = builder.mul(args[1], builder.extract_value(array.strides, 0))
+        start = builder.add(start, args[2])
         pointer = ir.IntType(8).as_pointer()
         address = builder.gep(builder.bitcast(array.data, pointer), [start])
         number = ir.IntType(32)
@@ -37,8 +38,8 @@ def cache_line(_, nodes, node):
         builder.call(function, [address, *options])
         return context.get_dummy_value()
 
-    return numba.types.void(nodes, node), generate
+    return numba.types.void(nodes, node, numba.types.int64), generate
 
 
 prefetch: Any = intrinsic(cache_line)
-"""Ask for a node's features, ``prefetch(nodes, node)``, so that they arrive before their use."""
+"""Ask for the cache line ``byte`` bytes into a node's features before its use."""

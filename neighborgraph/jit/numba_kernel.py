@@ -27,7 +27,10 @@ R = TypeVar("R")
 # Sums may be reordered and fused, but NaN and infinity keep their meaning: no nnan, no ninf.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
-_FORMAT = 1
+# Kernels own no arrays: without numba's runtime they count no references, once per call of a part.
+OPTIONS = {"nogil": True, "fastmath": FASTMATH, "boundscheck": False, "_nrt": False}
+
+_FORMAT = 2
 _STORE = Store("numba")
 _INLINE_COST = 20_000  # rows + edges; below it, starting threads costs more than it saves
 _CHUNKS_PER_WORKER = 4  # leaves room to even out rows of unequal cost
@@ -41,14 +44,19 @@ def numba_kernel(function: Callable[P, R]) -> Callable[P, R]:
     pickle it finds, and two processes that write at once can pair a signature with code of
     another one.
     """
-    compiled: Any = numba.njit(nogil=True, fastmath=FASTMATH, boundscheck=False)(function)
+    compiled: Any = numba.njit(**OPTIONS)(function)
     description = _description(function)
     if description is not None:
         compiled._cache = _DiskCache(description)
     return compiled
 
 
-def run_rows(kernel: Callable[..., object], ptr: np.ndarray, *args: object) -> None:
+def run_rows(
+    kernel: Callable[..., object],
+    ptr: np.ndarray,
+    *args: object,
+    scratch: Callable[[], object] | None = None,
+) -> None:
     """Call ``kernel(begin, end, ptr, *args)`` over contiguous chunks that cover all rows.
 
     The threads are ours and live for one call. numba's own parallel loops would keep a pool for
@@ -59,17 +67,22 @@ def run_rows(kernel: Callable[..., object], ptr: np.ndarray, *args: object) -> N
         kernel: Function of the rows ``begin`` to ``end - 1``.
         ptr: Row pointers, int64 ``[n + 1]``; row ``i`` has edges ``ptr[i]`` to ``ptr[i + 1] - 1``.
         *args: Further arguments, passed on.
+        scratch: Makes one argument more, the last, which every call has for itself.
     """
     rows = len(ptr) - 1
     workers = torch.get_num_threads()
+
+    def run(begin: int, end: int) -> None:
+        kernel(begin, end, ptr, *args, *(() if scratch is None else (scratch(),)))
+
     if rows == 0:
         return
     if workers == 1 or rows + int(ptr[-1] - ptr[0]) < _INLINE_COST:
-        kernel(0, rows, ptr, *args)
+        run(0, rows)
         return
     with ThreadPoolExecutor(workers) as pool:
         calls = [
-            pool.submit(kernel, begin, end, ptr, *args)
+            pool.submit(run, begin, end)
             for begin, end in _chunks(ptr, workers * _CHUNKS_PER_WORKER)
         ]
     for call in calls:
@@ -133,6 +146,8 @@ def _description(function: FunctionType) -> str | None:
                     wanted.append(value.py_func)
                 elif isinstance(value, _Intrinsic):
                     wanted.append(value._defn)
+                elif isinstance(value, FunctionType) and "<" not in value.__qualname__:
+                    wanted.append(value)
                 elif not isinstance(value, ModuleType):
                     parts.append((name, repr(value)))
     except (OSError, ValueError):  # no such file, or a variable bound later

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.loader import LinkLoader
+from torch_geometric.loader import LinkNeighborLoader as PygLinkNeighborLoader
 from torch_geometric.sampler import EdgeSamplerInput, NegativeSampling
 from torch_geometric.sampler.base import NumNeighbors, SubgraphType
 
@@ -19,7 +19,7 @@ from neighborgraph.loader.sampler import NeighborSampler
 from neighborgraph.loader.walk import HOMOGENEOUS, EdgeType
 
 
-class LinkNeighborLoader(LinkLoader, EpochLoader):
+class LinkNeighborLoader(PygLinkNeighborLoader, EpochLoader):
     """Mini-batches of links with a sample of their ends' neighbourhood, PyG's class and batches.
 
     What `NeighborLoader` promises holds here, too. Ends of negative links are random nodes, as in
@@ -107,7 +107,8 @@ class LinkNeighborLoader(LinkLoader, EpochLoader):
                 temporal_rule=temporal_rule,
             )
         expect_sampler(neighbor_sampler, kwargs)
-        super().__init__(
+        # Past PyG's own constructor, which would make a sampler that needs pyg-lib.
+        super(PygLinkNeighborLoader, self).__init__(
             data,
             neighbor_sampler,
             edge_label_index,

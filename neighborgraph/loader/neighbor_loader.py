@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
-from torch_geometric.loader import NodeLoader
+from torch_geometric.loader import NeighborLoader as PygNeighborLoader
 from torch_geometric.sampler.base import NumNeighbors, SubgraphType
 
 from neighborgraph.checks import expect_dtype, expect_shape
@@ -16,7 +16,7 @@ from neighborgraph.loader.sampler import NeighborSampler
 from neighborgraph.loader.walk import NODE, EdgeType
 
 
-class NeighborLoader(NodeLoader, EpochLoader):
+class NeighborLoader(PygNeighborLoader, EpochLoader):
     """Mini-batches of nodes with a sample of their neighbourhood: PyG's class and batches.
 
     "Inductive Representation Learning on Large Graphs", https://arxiv.org/abs/1706.02216. Needs
@@ -104,7 +104,8 @@ class NeighborLoader(NodeLoader, EpochLoader):
             )
         expect_sampler(neighbor_sampler, kwargs)
         expect_mask(input_nodes, data)
-        super().__init__(
+        # Past PyG's own constructor, which would make a sampler that needs pyg-lib.
+        super(PygNeighborLoader, self).__init__(
             data,
             neighbor_sampler,
             input_nodes,

@@ -71,7 +71,8 @@ class NeighborSampler(BaseSampler):
             inclusive=temporal_rule == "until",
             induced=self.subgraph_type == SubgraphType.induced,
         )
-        self.counts = counts_of(num_neighbors, self.network)
+        self.num_neighbors = as_num_neighbors(num_neighbors)
+        self.counts = counts_of(self.num_neighbors, self.network)
 
     def sample_from_nodes(
         self, index: NodeSamplerInput, epoch: int = 0
@@ -196,13 +197,17 @@ class NeighborSampler(BaseSampler):
         return any(-1 in counts for counts in self.counts.values())
 
 
-def counts_of(num_neighbors: Any, network: Network) -> dict[EdgeType, list[int]]:
+def as_num_neighbors(value: Any) -> NumNeighbors:
+    """PyG's form of neighbours per hop, which its models read."""
+    if isinstance(value, NumNeighbors):
+        return value
+    if isinstance(value, Tensor) or not isinstance(value, Iterable):
+        raise DtypeError(f"num_neighbors must be a list of ints, got {value!r}")
+    return NumNeighbors(value if isinstance(value, dict) else list(value))
+
+
+def counts_of(num_neighbors: NumNeighbors, network: Network) -> dict[EdgeType, list[int]]:
     """Neighbours per hop, by edge type."""
-    if not isinstance(num_neighbors, NumNeighbors):
-        if isinstance(num_neighbors, Tensor) or not isinstance(num_neighbors, Iterable):
-            raise DtypeError(f"num_neighbors must be a list of ints, got {num_neighbors!r}")
-        known = num_neighbors if isinstance(num_neighbors, dict) else list(num_neighbors)
-        num_neighbors = NumNeighbors(known)
     counts: Any = num_neighbors.get_values(list(network.relations) if network.is_hetero else None)
     if not network.is_hetero:
         counts = {HOMOGENEOUS: counts}

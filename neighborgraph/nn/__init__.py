@@ -7,6 +7,7 @@ load PyG when first asked for.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from neighborgraph.nn.accelerate import Report, accelerate, restore
 from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout
 from neighborgraph.nn.hop_gate import HopGate
 from neighborgraph.nn.propagate import (
@@ -45,9 +46,12 @@ __all__ = [
     "Features",
     "HopGate",
     "KHopPropagate",
+    "Report",
+    "accelerate",
     "feature_dropout",
     "propagate",
     "propagate_sum",
+    "restore",
     "symmetric_scale",
 ]
 

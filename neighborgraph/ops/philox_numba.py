@@ -3,7 +3,6 @@
 import numpy as np
 
 from neighborgraph.jit.numba_inline import inlined
-from neighborgraph.jit.numba_kernel import numba_kernel
 from neighborgraph.ops.philox import KEY_STEPS, MULTIPLIERS, ROUNDS, WORD
 
 FIRST_MULTIPLIER, SECOND_MULTIPLIER = (np.uint64(m) for m in MULTIPLIERS)
@@ -15,7 +14,7 @@ ROUND_COUNT = ROUNDS
 
 @inlined
 def words(seed, a, b, c, d):
-    """Four words, as uint64, of an int64 seed and a counter of four words in uint64."""
+    """Four words of an int64 seed and a counter of four; words are uint64 or lanes of them."""
     key = np.uint64(seed)
     first, second = key & MASK, key >> BITS
     for _ in range(ROUND_COUNT):
@@ -26,10 +25,10 @@ def words(seed, a, b, c, d):
     return a, b, c, d
 
 
-@numba_kernel
+@inlined
 def word(seed, edge, head):
-    """The word, as uint64, of an int64 seed, an edge and a head."""
-    number = np.uint64(edge)
-    a, b, c, d = words(seed, number & MASK, number >> BITS, np.uint64(head // 4), np.uint64(0))
+    """The word of an int64 seed, an edge and a head; ``edge`` and the word are uint64 or lanes."""
+    zero = edge & np.uint64(0)
+    a, b, c, d = words(seed, edge & MASK, edge >> BITS, zero + np.uint64(head // 4), zero)
     which = head % 4
     return a if which == 0 else b if which == 1 else c if which == 2 else d

@@ -9,11 +9,12 @@ from neighborgraph.bench.graphs import full_name
 from neighborgraph.errors import ConfigError
 
 BOTH = ["attend", "aggregate"]
+ALL = [*BOTH, "layers"]
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_default_cases_are_real_and_make_each_graph_once(device: str) -> None:
-    cases = chosen_cases(BOTH, device)
+    cases = chosen_cases(ALL, device)
     assert sorted(map(str, cases)) == sorted(map(str, DEFAULTS[device]))
     assert all(full_name(case.graph) == case.graph for case in cases)
     assert all(str(case.parsed) == case.form for case in cases)
@@ -32,6 +33,8 @@ def test_defaults_of_a_gpu_hold_what_the_limits_are_about() -> None:
         "attend dot on uniform, float32 1x128",
         "attend dot on products-random, float16 1x128",
         "aggregate softmax on arxiv-clustered, float32 1x64",
+        "layers TransformerConv on products-clustered, float32 4x32",
+        "layers SAGEConv+fresh on minibatch, float32 1x128",
     } <= cases
 
 
@@ -60,7 +63,17 @@ def test_typed_options_are_combined() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_what_is_not_typed_is_one_case(device: str) -> None:
-    assert chosen_cases(BOTH, device, scores=["dot"]) == [SINGLE[device, op] for op in BOTH]
+    assert chosen_cases(ALL, device, scores=["dot"]) == [SINGLE[device, op] for op in ALL]
+
+
+def test_a_layer_has_its_own_shape() -> None:
+    cases = chosen_cases(["layers"], "cuda", layers=["GATConv", "GCNConv+fresh"], graphs=["mesh"])
+    assert cases == [
+        Case("layers", "mesh", "GATConv", "float32", 4, 32),
+        Case("layers", "mesh", "GCNConv+fresh", "float32", 1, 128),
+    ]
+    with pytest.raises(ConfigError, match="--heads is not for layers, which have 128 channels"):
+        chosen_cases(["layers"], "cpu", heads=["4x8"])
 
 
 def test_cases_of_one_graph_stand_together_and_once() -> None:
@@ -76,6 +89,7 @@ def test_cases_of_one_graph_stand_together_and_once() -> None:
         ({"graphs": ["corra"]}, "unknown graph 'corra'"),
         ({"scores": ["dto"]}, "unknown score 'dto'"),
         ({"reductions": ["sum"]}, "--reductions is for aggregate; type neighborgraph bench aggr"),
+        ({"layers": ["GATConv"]}, "--layers is for layers; type neighborgraph bench layers"),
         ({"dtypes": ["float61"]}, r"unknown dtype 'float61'; known are .*'float64'\?"),
         ({"heads": ["4"]}, "--heads '4' must look like 4x32"),
         ({"heads": ["0x8"]}, "--heads '0x8' must look like 4x32"),

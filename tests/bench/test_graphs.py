@@ -30,7 +30,7 @@ def test_names(text: str, name: str) -> None:
     ("text", "meant"), [("redit-random", "reddit-random"), ("skew", "skewed"), ("arxv", "arxiv")]
 )
 def test_unknown_name(text: str, meant: str) -> None:
-    known = "known are arxiv, .*, cora-random, mesh, skewed, uniform, gowalla"
+    known = "known are arxiv, .*, cora-random, minibatch, mesh, skewed, uniform, gowalla"
     with pytest.raises(ConfigError, match=rf"unknown graph '{text}'; {known}; .*'{meant}'\?"):
         full_name(text)
 
@@ -104,3 +104,20 @@ def test_gowalla() -> None:
     assert (graph.num_cols, graph.num_rows, graph.num_edges) == (40_981, 29_858, 810_128)
     for degree in (graph.degree, graph.col_degree):
         assert degree.max() > 20 * degree.double().mean()
+
+
+def test_minibatch_has_seeds_first_and_grows_by_hops() -> None:
+    (source, receiver), (nodes, rows) = GRAPHS["minibatch"](generator())
+    assert nodes == rows == source.max() + 1
+    assert 180_000 < source.numel() < 220_000
+    assert (receiver.diff() >= 0).all()
+    degree = receiver.bincount()
+    assert (degree[: graphs.SEEDS] >= 1).all() and degree.max() == graphs.FANOUT[0]
+    # A node has its number from the hop that reaches it first.
+    hop = torch.full((nodes,), -1)
+    hop[: graphs.SEEDS] = 0
+    for number in range(1, 4):
+        reached = source[hop[receiver] == number - 1]
+        hop[reached[hop[reached] < 0]] = number
+    assert (hop.diff() >= 0).all()
+    assert hop[-1] == 3

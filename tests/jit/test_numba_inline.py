@@ -18,7 +18,7 @@ def doubled(x):
 def gather_rows(begin, end, ptr, idx, features, out):
     for i in range(begin, end):
         for t in range(ptr[i], ptr[i + 1]):
-            prefetch(features, np.int64(idx[t]))
+            prefetch(features, np.int64(idx[t]), 0)
             out[i] += doubled(features[idx[t], 0])
 
 

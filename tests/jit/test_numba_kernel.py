@@ -158,6 +158,10 @@ def test_what_has_no_lasting_name_is_not_kept(constant):
     assert _description(_factory(_double, constant)) is None
 
 
+def test_description_follows_plain_functions():
+    assert "_expected" in str(_description(_factory(_expected, 2)))
+
+
 def test_code_without_a_file_is_not_kept(cache_root):
     space = {}
     exec("def plain(x):\n    return x + 1\n", space)
@@ -234,6 +238,13 @@ def test_much_work_is_split_and_no_thread_remains():
     assert len(calls) == 16
     assert threading.get_ident() not in {thread for *_, thread in calls}
     assert threading.active_count() == before
+
+
+@pytest.mark.usefixtures("threads")
+def test_every_call_has_scratch_of_its_own():
+    seen = []
+    run_rows(lambda begin, end, ptr, own: seen.append(own), np.arange(100_001), scratch=object)
+    assert len(set(seen)) == 16
 
 
 @pytest.mark.usefixtures("threads")

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+import torch_geometric
 from torch_geometric.data import Data
-from torch_geometric.nn import SAGEConv
+from torch_geometric.nn import GraphSAGE, SAGEConv
 from torch_geometric.utils import trim_to_layer
 
 from neighborgraph.errors import DeviceError, DtypeError, InputError
@@ -387,6 +388,16 @@ def test_an_error_in_a_worker_surfaces(workers: int) -> None:
     loader = NeighborLoader(good(), [1], transform=Broken(), num_workers=workers)
     with pytest.raises(RuntimeError, match="seed 1 is broken"):
         list(loader)
+
+
+def test_it_is_one_of_pyg_for_its_models() -> None:
+    data = good()
+    data.x = torch.randn(data.num_nodes, 4)
+    loader = NeighborLoader(data, [-1], batch_size=2)
+    assert isinstance(loader, torch_geometric.loader.NeighborLoader)
+    model = GraphSAGE(4, 8, 2).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model.inference(loader), model(data.x, data.edge_index))
 
 
 @pytest.mark.cuda

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neighborgraph.ops.arrays import factors, wide
+from neighborgraph.ops.arrays import empty, factors, wide
 
 WIDE = {
     torch.float64: np.float64,
@@ -37,3 +37,15 @@ def test_an_absent_factor_has_size_zero(dtype: torch.dtype) -> None:
     assert first.dtype == WIDE[dtype]
     assert second.tolist() == [0.0, 2.0, 4.0]
     assert second.flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_empty_is_filled_with_nan_where_torch_fills(dtype: torch.dtype) -> None:
+    torch.use_deterministic_algorithms(True)
+    try:
+        made = empty(3, 4, dtype=dtype)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert (made.shape, made.dtype) == ((3, 4), dtype)
+    assert made.isnan().all()
+    assert empty(0, 4, dtype=dtype).shape == (0, 4)

@@ -1,8 +1,12 @@
-"""Fifty-seven bugs of the kinds that kernels have, each a change of one place in a source file."""
+"""Bugs of the kinds that kernels have, each a change of one place in a source file."""
 
 from dataclasses import dataclass
 
 ATTEND = "neighborgraph/ops/attend/cpu.py"
+BLOCK = "neighborgraph/ops/attend/block_numba.py"
+SCORE = "neighborgraph/ops/attend/score_numba.py"
+EXP = "neighborgraph/jit/numba_lanes.py"
+EXP_TESTS = ("tests/jit/test_numba_lanes.py", "tests/ops")
 ATTEND_TESTS = ("tests/ops/test_attend.py", "tests/ops/test_attend_oracle.py", "tests/ops")
 AGGREGATE = "neighborgraph/ops/aggregate/cpu.py"
 AGGREGATE_TESTS = ("tests/ops/test_aggregate.py", "tests/ops/test_aggregate_oracle.py", "tests/ops")
@@ -40,9 +44,9 @@ class Bug:
         return self.file.startswith("cuda/")
 
 
-def attend(name: str, right: str, wrong: str) -> Bug:
+def attend(name: str, right: str, wrong: str, file: str = ATTEND) -> Bug:
     """A bug of attend on the CPU."""
-    return Bug(name, ATTEND, right, wrong, ATTEND_TESTS)
+    return Bug(name, file, right, wrong, ATTEND_TESTS)
 
 
 def aggregate(name: str, right: str, wrong: str) -> Bug:
@@ -61,65 +65,99 @@ def scheduled(name: str, right: str, wrong: str) -> Bug:
 
 
 BUGS = (
-    attend("total not rescaled", "total[h] = total[h] * fade + 1", "total[h] = total[h] + 1"),
-    attend("output not rescaled", "out[i, h, d] * fade + m * u", "out[i, h, d] + m * u"),
+    attend("total not rescaled", "total[h] *= fade", "total[h] *= 1"),
+    attend("output not rescaled", "rescale(out, i, h, fade)", "pass"),
     attend("largest score starts at zero", "        top[:] = -np.inf\n", "        top[:] = 0\n"),
     attend("largest score of the row before", "        top[:] = -np.inf\n", ""),
     attend("sum of the row before", "        total[:] = 0\n", ""),
     attend("empty row left as it was", "        out[i] = 0\n", ""),
-    attend("log-sum-exp of an empty row", "        lse[i] = -np.inf\n", "        lse[i] = 0\n"),
+    attend("log-sum-exp of an empty row", "lse[i, h] = -np.inf\n", "lse[i, h] = 0\n"),
     attend("log-sum-exp without the largest", "math.log(total[h]) + top[h]", "math.log(total[h])"),
-    attend("output not normalised", "out[i, h, d] /= total[h]", "out[i, h, d] /= 1"),
+    attend("output not normalised", "rescale(out, i, h, 1 / total[h])", "pass"),
+    attend("heads share a sum", "total[h] += total_of(share)", "total[0] += total_of(share)"),
     attend(
-        "heads share a sum",
-        "                    total[h] += share",
-        "                    total[0] += share",
+        "dropout changes the sum",
+        "total[h] += total_of(share)",
+        "total[h] += total_of("
+        "share * factors_of(inputs.dropout, load(block.number, (0,)), h, q.dtype))",
     ),
-    attend("dropout changes the sum", "total[h] * fade + 1\n", "total[h] * fade + m\n"),
-    attend("dropout forgotten for a larger score", "* fade + m * u", "* fade + u"),
-    attend("dropout forgotten for a smaller score", "+= m * share * joined", "+= share * joined"),
-    attend("kept weights not scaled", "return dropout.kept if", "return np.float32(1) if"),
+    attend("dropout forgotten in the forward pass", "share = share * factors_of(", "factors_of("),
     attend(
-        "dropout keeps what it should drop", ">= dropout.threshold else", "< dropout.threshold else"
+        "kept weights not scaled",
+        "spread(dropout.kept), 0)",
+        "spread(dropout.kept) * 0 + 1, 0)",
+        SCORE,
+    ),
+    attend(
+        "dropout keeps what it should drop", ">= dropout.threshold", "< dropout.threshold", SCORE
     ),
     attend("self-loops skipped", "    loops = int(self_loops)\n", "    loops = 0\n"),
-    attend("self-loops numbered from zero", "return row, idx.size + row", "return row, row"),
     attend(
-        "own loops count beside self-loops", "if i == j and e < numbers.first_loop:", "if False:"
+        "self-loops numbered from zero",
+        "number = put(number, count - 1, idx.size + row)",
+        "number = put(number, count - 1, row)",
+        BLOCK,
     ),
     attend(
-        "edge inputs by position", "np.int64(idx[t]), np.int64(edge_id[t])", "np.int64(idx[t]), t"
-    ),
-    attend("bias forgotten", "    return s + bias[e, h] if bias.size > 0 else s", "    return s"),
-    attend(
-        "scale forgotten in the score", "    s = scaled(weight, numbers, total)", "    s = total"
+        "own loops count beside self-loops", "number >= numbers.first_loop", "number >= 0", BLOCK
     ),
     attend(
-        "edge vectors forgotten",
-        "nodes[j, h, d] if edges is None else",
-        "nodes[j, h, d] if True else",
-    ),
-    attend("slope of the leaky ReLU lost", "return x if x > 0 else x * numbers.factor", "return x"),
-    attend(
-        "derivative at the wrong sign", "weight[h, d] if a + b > 0", "weight[h, d] if a - b > 0"
+        "edge inputs by position",
+        "as_int64(load(edge_id, (t,)))",
+        "as_int64(load(edge_id, (0,))) * 0 + t",
+        BLOCK,
     ),
     attend(
-        "delta without the gradient of lse", "delta = -grad_lse[i, h]", "delta = q.dtype.type(0)"
+        "the last edge of a block lost", "seen = first(count)", "seen = first(count - 1)", BLOCK
     ),
-    attend("delta left out", "p * (m * gu - stats[i, h, 2])", "p * m * gu"),
-    attend("dropout forgotten in the backward pass", "p * (m * gu", "p * (gu"),
+    attend("bias forgotten", "s + gather(bias, number, (h,), seen)", "s", BLOCK),
     attend(
-        "weights unnormalised in the backward pass",
-        "p = share_of(s, stats[i, h, 0]) * stats[i, h, 1]",
-        "p = share_of(s, stats[i, h, 0])",
+        "scale forgotten in the score",
+        "with_bias(scaled(inputs.weight, inputs.numbers, terms),",
+        "with_bias(terms,",
+        BLOCK,
     ),
-    attend("gradient of v without dropout", "return m * p, p", "return p, p"),
+    attend("edge vectors forgotten", "x + load(edges, (e, h, d))", "x", BLOCK),
+    attend("edge vectors of one channel forgotten", "x + gather(edges, e, (h,), seen)", "x", BLOCK),
+    attend("slope of the leaky ReLU lost", "choose(x > 0, x, x * numbers.factor)", "x", SCORE),
+    attend("derivative at the wrong sign", "choose(a + b > 0", "choose(a - b > 0", SCORE),
+    attend("delta without the gradient of lse", " - grad_lse[i, h]", ""),
+    attend("delta left out of grad q", "p * (m * gu - stats[i, h, 2])", "p * m * gu"),
+    attend("delta left out of grad k", "m * gu - gather(stats, i, (h, 2), seen)", "m * gu"),
+    attend("dropout forgotten in grad q", "p * (m * gu - stats", "p * (gu - stats"),
+    attend("dropout forgotten in grad k", "p * (m * gu - gather", "p * (gu - gather"),
+    attend("weights unnormalised in grad k", " * gather(stats, i, (h, 1), seen)", ""),
+    attend("gradient of v without dropout", "s, m * p, grad, None", "s, p, grad, None"),
     attend("gradient of the row before", "        grad_k[j] = 0\n", ""),
     attend(
-        "edge gradients beside the values forgotten", "slope += mp * grad[i, h, d]", "slope += 0"
+        "edge gradients beside the values forgotten",
+        "return slope + share * (",
+        "return slope + 0 * share * (",
+        BLOCK,
+    ),
+    attend("a masked value counts", "choose(seen, share * u, 0)", "share * u", BLOCK),
+    attend("two infinite scores share", "total - np.float32(np.nan) if", "total if", SCORE),
+    Bug(
+        "exp loses the digits of its argument", EXP, "fma(n, -LOG_2_REST, fma(", "(fma(", EXP_TESTS
+    ),
+    Bug(
+        "exp of minus infinity is not zero",
+        EXP,
+        "choose(x < LOWEST, np.float32(0), result)",
+        "result",
+        EXP_TESTS,
+    ),
+    Bug(
+        "lanes behind a row's end are read",
+        EXP,
+        "first_lanes(builder, count), ir",
+        "first_lanes(builder, count.type(LANES)), ir",
+        EXP_TESTS,
     ),
     aggregate(
-        "sum of the row before", "                out[i, h, f] = 0\n", "                pass\n"
+        "a sum starts from what memory holds",
+        "                total = spread(x.dtype.type(0))\n                for",
+        "                total = load(out, (i, h, f))\n                for",
     ),
     aggregate(
         "weight gradients by position", "            edge = edge_id[t]\n", "            edge = t\n"

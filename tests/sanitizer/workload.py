@@ -20,6 +20,7 @@ from neighborgraph.ops import (
     relabel,
     sample_neighbors,
 )
+from neighborgraph.ops.compress import compress
 from neighborgraph.testing import awkward_graphs
 
 GRAPHS = ("no_edges", "self_loop", "empty_rows", "bipartite", "one_row", "star_out", "degrees")
@@ -72,6 +73,16 @@ def run_aggregate(graph: Graph, dtype: torch.dtype, width: int) -> None:
         out.sum().backward()
 
 
+def run_compress(graph: Graph, dtype: torch.dtype) -> None:
+    """Both widths of ids, with loops replaced where there can be some; then over the result."""
+    sizes = graph.num_cols, graph.num_rows
+    for ids in (torch.int32, torch.int64):
+        loops = graph.num_rows == graph.num_cols
+        edge_index = graph.edge_index.to(ids)
+        run_aggregate(compress(edge_index, sizes, self_loops=loops), dtype, 64)
+        run_attend(compress(edge_index, sizes), dtype, 2, 32, 32)
+
+
 def run_sample(graph: Graph) -> None:
     """Each way of drawing, and the numbers of what was drawn."""
     weight = torch.rand(graph.num_edges, device="cuda")
@@ -96,5 +107,6 @@ if __name__ == "__main__":
             run_attend(graph, dtype, *shape)
         for width in (3, 64, 300):
             run_aggregate(graph, dtype, width)
+        run_compress(graph, dtype)
         run_sample(graph)
     torch.cuda.synchronize()

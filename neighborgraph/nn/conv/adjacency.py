@@ -9,7 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch_geometric import EdgeIndex
-from torch_geometric.typing import Size
+from torch_geometric.typing import (
+    Size,
+    SparseTensor,  # pyright: ignore[reportAttributeAccessIssue]
+)
 from torch_geometric.utils import is_torch_sparse_tensor
 
 from neighborgraph.checks import INDEX_DTYPES
@@ -26,6 +29,12 @@ def refusal(adjacency: Any, device: torch.device) -> str:
     """Why an adjacency has to go to PyG's own code, or an empty string."""
     if isinstance(adjacency, Graph):
         return ""
+    if is_sparse_tensor(adjacency):
+        if adjacency.requires_grad():
+            return "a sparse adjacency that requires grad"
+        if adjacency.device() != device:
+            return f"edge_index is on {adjacency.device()}, the features on {device}"
+        return "torch.compile with a SparseTensor" if torch.compiler.is_compiling() else ""
     if not isinstance(adjacency, Tensor):
         return f"edge_index is a {type(adjacency).__name__}"
     if adjacency.device != device:
@@ -48,6 +57,11 @@ def refusal(adjacency: Any, device: torch.device) -> str:
 def is_sparse(adjacency: Any) -> bool:
     """Whether an adjacency is a torch.sparse matrix."""
     return isinstance(adjacency, Tensor) and is_torch_sparse_tensor(adjacency)
+
+
+def is_sparse_tensor(adjacency: Any) -> bool:
+    """Whether an adjacency is a ``torch_sparse.SparseTensor``; PyG has a stand-in without it."""
+    return isinstance(adjacency, SparseTensor)
 
 
 def graph_of(
@@ -101,6 +115,8 @@ def size_of(adjacency: Any) -> tuple[int | None, int | None]:
         return adjacency.num_cols, adjacency.num_rows
     if isinstance(adjacency, EdgeIndex):
         return adjacency.sparse_size()
+    if is_sparse_tensor(adjacency):
+        return adjacency.size(1), adjacency.size(0)
     if is_torch_sparse_tensor(adjacency):
         return adjacency.shape[1], adjacency.shape[0]
     return None, None
@@ -133,6 +149,9 @@ def edge_index_of(adjacency: Any) -> Tensor:
         return adjacency.edge_index
     if isinstance(adjacency, EdgeIndex):
         return adjacency._data
+    if is_sparse_tensor(adjacency):
+        row, col = parts_of(adjacency)
+        return torch.stack([col, row])
     if not is_torch_sparse_tensor(adjacency):
         return adjacency
     parts = parts_of(adjacency)
@@ -152,6 +171,8 @@ def parts_of(adjacency: Any) -> tuple[Tensor, ...]:
         return ()
     if isinstance(adjacency, EdgeIndex):
         return (adjacency._data,)
+    if is_sparse_tensor(adjacency):
+        return adjacency.storage.row(), adjacency.storage.col()
     if adjacency.layout == torch.sparse_coo:
         return (adjacency._indices(),)
     if adjacency.layout == torch.sparse_csr:
@@ -165,6 +186,8 @@ def values_of(adjacency: Any) -> Tensor | None:
     """The stored values of a sparse matrix, the weights of a Graph."""
     if isinstance(adjacency, Graph):
         return adjacency.weight
+    if is_sparse_tensor(adjacency):
+        return adjacency.storage.value()
     if not is_torch_sparse_tensor(adjacency):
         return None
     return adjacency._values() if adjacency.layout == torch.sparse_coo else adjacency.values()
@@ -184,4 +207,6 @@ def number_of_edges(adjacency: Any) -> int:
     """Edges e, duplicates counted."""
     if isinstance(adjacency, Graph):
         return adjacency.num_edges
+    if is_sparse_tensor(adjacency):
+        return adjacency.nnz()
     return adjacency._nnz() if is_torch_sparse_tensor(adjacency) else adjacency.shape[1]

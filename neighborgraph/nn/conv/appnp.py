@@ -22,6 +22,8 @@ class APPNP(Fused, torch_geometric.nn.APPNP):
     "Predict then Propagate", https://arxiv.org/abs/1810.05997.
     """
 
+    # propagate_type: (x: Tensor, edge_weight: OptTensor)
+
     def path(self, x: Tensor, edge_index: Adj, edge_weight: OptTensor = None) -> Path:
         """Which code `forward` runs on these arguments, and why."""
         return Path.unless(

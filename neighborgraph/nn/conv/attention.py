@@ -38,6 +38,17 @@ def loops_refusal(
     return ""
 
 
+def sparse_tensor_refusal(layer: Any, edge_index: Any, edge_attr: Tensor | None) -> str:
+    """Why PyG has to make sense of a SparseTensor in a layer of attention, or an empty string."""
+    if not adjacency.is_sparse_tensor(edge_index):
+        return ""
+    if edge_attr is None and edge_index.has_value():
+        return "a SparseTensor whose values are edge_attr"
+    if getattr(layer, "add_self_loops", False) and layer.edge_dim is not None:
+        return "edge_attr and self-loops in a SparseTensor"
+    return ""
+
+
 def weights_refusal(wanted: bool, layer: Any, *inputs: Tensor | None) -> str:
     """Why PyG has to return attention weights, or an empty string."""
     if wanted and wants_grad(layer, *inputs):
@@ -49,7 +60,7 @@ def looped_weights_refusal(wanted: bool, edge_index: Any, loops: bool) -> str:
     """Why PyG has to return the weights of a layer that adds self-loops, or an empty string."""
     if not wanted:
         return ""
-    if adjacency.is_sparse(edge_index):
+    if adjacency.is_sparse(edge_index) or adjacency.is_sparse_tensor(edge_index):
         return "attention weights as a sparse matrix"
     if loops and type(edge_index) is not Tensor:
         return f"attention weights with self-loops in a {type(edge_index).__name__}"

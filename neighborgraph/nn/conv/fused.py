@@ -1,12 +1,10 @@
 """What the layers over PyG's classes have in common: which code an input takes, and why."""
 
 import copy
-import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch_geometric.inspector import Inspector
 from torch_geometric.nn import MessagePassing
 
 from neighborgraph.checks import FLOAT_DTYPES
@@ -46,6 +44,10 @@ class Fused(Base):
     """Goes before PyG's class in the bases of a layer; adds no state of its own.
 
     A layer of PyG becomes one of these when its ``__class__`` is changed, and the other way round.
+
+    PyG generates code for each class from the types behind ``propagate_type:`` in the source of the
+    class or its bases. It finds sources by name, so that ours stand for those of its own classes:
+    each layer has the comment too.
     """
 
     pyg: ClassVar[type[MessagePassing]]
@@ -54,28 +56,26 @@ class Fused(Base):
     """A method of PyG's class that a subclass of the layer changed."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Find PyG's class, and what its generated code needs to know."""
+        """Find PyG's class, and what a subclass changes of it."""
         super().__init_subclass__(**kwargs)
         cls.pyg = next(base for base in cls.__mro__ if is_of_pyg(base))
-        changed = (
-            name
-            for name in (*METHODS, *GENERATED)
-            if getattr(cls, name) is not getattr(cls.pyg, name)
-        )
-        cls.overridden = next(changed, "")
-        for name in GENERATED:
-            if f"{name}_type" not in cls.__dict__:
-                setattr(cls, f"{name}_type", call_types(cls, name))
+        changed = [name for name in METHODS if getattr(cls, name) is not getattr(cls.pyg, name)]
+        changed += [name for name in GENERATED if name in vars(cls)]
+        cls.overridden = changed[0] if changed else cls.overridden
 
     def _set_jittable_templates(self, raise_on_error: bool = False) -> None:
         super()._set_jittable_templates(raise_on_error)
-        # PyG remembers the method that it replaces by generated code, for explanations. In a class
-        # whose base already has such code, it would remember that.
+        # PyG generates code for a class, and remembers what that replaces for explanations and for
+        # where it fails. In a class whose base has such code already, it would remember that.
         cls = type(self)
         for name in GENERATED:
-            original = getattr(cls, f"_orig_{name}", None)
-            if original is not None and original.__module__.endswith(f"_{name}"):
-                setattr(cls, f"_orig_{name}", getattr(MessagePassing, name))
+            original, general = getattr(cls, f"_orig_{name}", None), getattr(MessagePassing, name)
+            if original is None or not original.__module__.endswith(f"_{name}"):
+                continue
+            if getattr(cls, name) is original:
+                setattr(cls, name, general)
+                setattr(cls, f"_jinja_{name}", general)
+            setattr(cls, f"_orig_{name}", general)
 
     def __prepare_scriptable__(self) -> MessagePassing:
         """The same layer as an instance of PyG's class, for TorchScript."""
@@ -126,22 +126,6 @@ class Fused(Base):
 def is_of_pyg(base: type) -> bool:
     """Whether a class is one of PyG's own."""
     return base.__module__.partition(".")[0] == "torch_geometric"
-
-
-def call_types(layer: type[Fused], method: str) -> dict[str, str] | None:
-    """The arguments with which a layer calls ``propagate`` or ``edge_updater``, and their types.
-
-    PyG reads them from the sources of a class and its bases, which it looks up by name: the source
-    of ours would stand for that of PyG's. None, where there is no source, makes PyG take its slow
-    code, as it does itself.
-    """
-    inspector = Inspector(layer)
-    try:
-        inspector._source_dict[layer.pyg.__name__] = inspect.getsource(layer.pyg)
-        found = inspector.get_params_from_method_call(method, exclude=[0, "edge_index", "size"])
-    except OSError:
-        return None
-    return {parameter.name: parameter.type_repr for parameter in found.values()}
 
 
 def transform_refusal() -> str:

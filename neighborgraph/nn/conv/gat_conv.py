@@ -15,6 +15,7 @@ from neighborgraph.nn.conv.attention import (
     looped_weights_refusal,
     loops_refusal,
     merge_heads,
+    sparse_tensor_refusal,
     weights_refusal,
     without_replaced,
 )
@@ -37,6 +38,9 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
     "Graph Attention Networks", https://arxiv.org/abs/1710.10903.
     """
 
+    # propagate_type: (x: OptPairTensor, alpha: Tensor)
+    # edge_updater_type: (alpha: OptPairTensor, edge_attr: OptTensor)
+
     def path(
         self,
         x: Tensor | OptPairTensor,
@@ -54,6 +58,7 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
             or self.input_refusal(edge_index, source, target)
             or width_refusal(source, self.out_channels)
             or edge_attr_refusal(self.lin_edge is not None, edge_index, edge_attr)
+            or sparse_tensor_refusal(self, edge_index, edge_attr)
             or loops_refusal(
                 self.add_self_loops,
                 edge_index,

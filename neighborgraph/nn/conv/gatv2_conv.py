@@ -14,6 +14,7 @@ from neighborgraph.nn.conv.attention import (
     looped_weights_refusal,
     loops_refusal,
     merge_heads,
+    sparse_tensor_refusal,
     weights_refusal,
     without_replaced,
 )
@@ -35,6 +36,9 @@ class GATv2Conv(Fused, torch_geometric.nn.GATv2Conv):
 
     "How Attentive are Graph Attention Networks?", https://arxiv.org/abs/2105.14491.
     """
+
+    # propagate_type: (x: PairTensor, alpha: Tensor)
+    # edge_updater_type: (x: PairTensor, edge_attr: OptTensor)
 
     def path(
         self,
@@ -60,6 +64,7 @@ class GATv2Conv(Fused, torch_geometric.nn.GATv2Conv):
                 else ""
             )
             or edge_attr_refusal(True, edge_index, edge_attr)
+            or sparse_tensor_refusal(self, edge_index, edge_attr)
             or loops_refusal(self.add_self_loops, edge_index, edge_attr, num_nodes)
             or weights_refusal(wanted, self, source, target, edge_attr)
             or looped_weights_refusal(wanted, edge_index, self.add_self_loops)

@@ -23,6 +23,8 @@ class GCNConv(Fused, torch_geometric.nn.GCNConv):
     https://arxiv.org/abs/1609.02907.
     """
 
+    # propagate_type: (x: Tensor, edge_weight: OptTensor)
+
     def path(self, x: Tensor, edge_index: Adj, edge_weight: OptTensor = None) -> Path:
         """Which code `forward` runs on these arguments, and why."""
         if not isinstance(x, Tensor):

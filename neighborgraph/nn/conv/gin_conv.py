@@ -26,6 +26,8 @@ class GINConv(Fused, torch_geometric.nn.GINConv):
     "How Powerful are Graph Neural Networks?", https://arxiv.org/abs/1810.00826.
     """
 
+    # propagate_type: (x: OptPairTensor)
+
     def path(self, x: Tensor | OptPairTensor, edge_index: Adj, size: Size = None) -> Path:
         """Which code `forward` runs on these arguments, and why."""
         source, target = (x, x) if isinstance(x, Tensor) else x

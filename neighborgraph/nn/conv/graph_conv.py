@@ -27,6 +27,8 @@ class GraphConv(Fused, torch_geometric.nn.GraphConv):
     "Weisfeiler and Leman Go Neural", https://arxiv.org/abs/1810.02244.
     """
 
+    # propagate_type: (x: OptPairTensor, edge_weight: OptTensor)
+
     def path(
         self,
         x: Tensor | OptPairTensor,

@@ -22,6 +22,8 @@ class LGConv(Fused, torch_geometric.nn.LGConv):
     https://arxiv.org/abs/2002.02126.
     """
 
+    # propagate_type: (x: Tensor, edge_weight: OptTensor)
+
     def path(self, x: Tensor, edge_index: Adj, edge_weight: OptTensor = None) -> Path:
         """Which code `forward` runs on these arguments, and why."""
         return Path.unless(

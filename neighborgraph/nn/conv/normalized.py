@@ -70,6 +70,13 @@ def normal_refusal(layer: Any, edge_index: Any, edge_weight: Tensor | None, x: T
     elif layer.normalize and adjacency.is_sparse(edge_index):
         if edge_index.layout == torch.sparse_csc:
             return "normalisation of a sparse CSC adjacency"
+    elif layer.normalize and adjacency.is_sparse_tensor(edge_index):
+        if getattr(layer, "cached", False):
+            return "cached normalisation of a SparseTensor"
+        # The loops that PyG writes into it replace the weights of those that are there.
+        weighted = edge_index.has_value() or getattr(layer, "improved", False)
+        if weighted and getattr(layer, "add_self_loops", False):
+            return "weighted self-loops in a SparseTensor"
     return weight_refusal(edge_index, edge_weight_of(edge_index, edge_weight), x)
 
 

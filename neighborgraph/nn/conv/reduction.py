@@ -36,7 +36,8 @@ def weight_refusal(edge_index: Any, weight: Tensor | None, x: Tensor) -> str:
 def edge_weight_of(edge_index: Any, edge_weight: Tensor | None) -> Tensor | None:
     """The weights that count: those stored in a matrix, else ``edge_weight``, else a Graph's."""
     stored = values_of(edge_index)
-    return stored if edge_weight is None or adjacency.is_sparse(edge_index) else edge_weight
+    is_matrix = adjacency.is_sparse(edge_index) or adjacency.is_sparse_tensor(edge_index)
+    return stored if edge_weight is None or is_matrix else edge_weight
 
 
 def stored_weight(edge_index: Any) -> Tensor | None:

@@ -27,6 +27,8 @@ class SAGEConv(Fused, torch_geometric.nn.SAGEConv):
     "Inductive Representation Learning on Large Graphs", https://arxiv.org/abs/1706.02216.
     """
 
+    # propagate_type: (x: OptPairTensor)
+
     def path(self, x: Tensor | OptPairTensor, edge_index: Adj, size: Size = None) -> Path:
         """Which code `forward` runs on these arguments, and why."""
         source, target = (x, x) if isinstance(x, Tensor) else x

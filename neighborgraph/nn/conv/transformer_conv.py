@@ -7,11 +7,12 @@ import torch_geometric.nn
 from torch import Tensor
 from torch_geometric.typing import Adj, OptTensor, PairTensor
 
-from neighborgraph.nn.conv.adjacency import expect_edge_rows, graph_of
+from neighborgraph.nn.conv.adjacency import expect_edge_rows, graph_of, is_sparse_tensor
 from neighborgraph.nn.conv.attention import (
     edge_attr_refusal,
     merge_heads,
     score_dtype,
+    sparse_tensor_refusal,
     weights_refusal,
 )
 from neighborgraph.nn.conv.fused import Fused, Path, for_pyg, wants_grad, width_refusal
@@ -32,6 +33,8 @@ class TransformerConv(Fused, torch_geometric.nn.TransformerConv):
     "Masked Label Prediction", https://arxiv.org/abs/2009.03509.
     """
 
+    # propagate_type: (query: Tensor, key: Tensor, value: Tensor, edge_attr: OptTensor)
+
     def path(
         self,
         x: Tensor | PairTensor,
@@ -48,6 +51,8 @@ class TransformerConv(Fused, torch_geometric.nn.TransformerConv):
             or self.input_refusal(edge_index, source, target)
             or width_refusal(source, self.out_channels)
             or self.edge_refusal(edge_index, edge_attr)
+            or sparse_tensor_refusal(self, edge_index, edge_attr)
+            or (wanted and is_sparse_tensor(edge_index) and "weights as a SparseTensor")
             or weights_refusal(wanted, self, source, target, edge_attr)
             or (wanted and self.drops() and "attention weights before dropout")
             or ""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from neighborgraph.graph import Csr
-from neighborgraph.graph.schedule import cut_rows, padded
+from neighborgraph.graph.schedule import padded, schedule
 
 
 def compress(
@@ -19,5 +19,5 @@ def compress(
         col = torch.cat([col, node])
     sorted_row, edge_id = row.sort(stable=True)
     ptr = torch.searchsorted(sorted_row, torch.arange(size + 1, device=row.device))
-    items = padded(cut_rows(ptr), size, row.numel())
+    items = padded(schedule(ptr), size, row.numel())
     return Csr(ptr, col[edge_id].int(), edge_id.int(), *items)

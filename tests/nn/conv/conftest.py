@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -37,6 +37,13 @@ GRAPHS: dict[str, tuple[int, Tensor]] = {
     "hub": (20, torch.stack([torch.arange(1100) % 19, torch.zeros(1100, dtype=torch.int64)])),
 }
 """What layers stumble over: no edges, no nodes, loops and repeats, a row that is cut."""
+
+
+@pytest.fixture(autouse=True)
+def checked_matrices() -> Iterator[None]:
+    """Torch checks the sparse matrices that tests make, and does not warn that it would not."""
+    with torch.sparse.check_sparse_tensor_invariants():
+        yield
 
 
 @pytest.fixture(params=GRAPHS)

@@ -6,6 +6,7 @@ import torch_geometric.nn
 from torch import Tensor
 
 from neighborgraph.errors import EdgeRowsError, IdError, InputError
+from neighborgraph.graph import Graph
 from neighborgraph.nn import GATConv
 
 OPTIONS = [
@@ -163,7 +164,9 @@ def test_wrong_inputs_are_refused_as_in_pyg(pair, features, edge_index) -> None:
 @pytest.mark.parametrize("edge_dim", [None, 3])
 def test_compiles_as_a_whole(compiled, features, edge_index, edge_dim) -> None:
     layer = GATConv(5, 4, heads=2, residual=True, edge_dim=edge_dim).double()
-    compiled(layer, features(14, 5), edge_index, None if edge_dim is None else features(50, 3))
+    attr = None if edge_dim is None else features(50, 3)
+    compiled(layer, features(14, 5), edge_index, attr)
+    compiled(layer, features(14, 5), Graph.from_edge_index(edge_index, 14), attr)
 
 
 def test_autocast_gives_the_dtype_of_pyg(pair, edge_index) -> None:
