@@ -32,8 +32,8 @@ def register(schema: str, *, module: str, fake: Callable[..., Any]) -> Callable[
     """Define ``neighborgraph::<schema>`` and return a function that calls it.
 
     Args:
-        schema: Torch operator schema; its name is also the name of the functions below. The second
-            argument is a tensor, whose device decides.
+        schema: Torch operator schema; its name is also the name of the functions below. The device
+            of its first tensor, which is one of the first two arguments, decides.
         module: Name of the calling module. Its siblings ``cpu`` and ``cuda`` implement the
             operator; they need numba or a CUDA compiler and are imported at the first call on
             their device.
@@ -59,9 +59,10 @@ def register(schema: str, *, module: str, fake: Callable[..., Any]) -> Callable[
     overload = getattr(torch.ops.neighborgraph, name).default
 
     def operator(*args: Any) -> Any:
-        if torch.compiler.is_compiling() or is_watched(args[1]):
+        if torch.compiler.is_compiling():
             return overload(*args)
-        return implementation(args[1].device.type)(*args)
+        first = args[0] if isinstance(args[0], Tensor) else args[1]
+        return overload(*args) if is_watched(first) else implementation(first.device.type)(*args)
 
     return operator
 

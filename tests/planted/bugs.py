@@ -7,7 +7,14 @@ BLOCK = "neighborgraph/ops/attend/block_numba.py"
 SCORE = "neighborgraph/ops/attend/score_numba.py"
 EXP = "neighborgraph/jit/numba_lanes.py"
 EXP_TESTS = ("tests/jit/test_numba_lanes.py", "tests/ops")
-ATTEND_TESTS = ("tests/ops/test_attend.py", "tests/ops/test_attend_oracle.py", "tests/ops")
+ATTEND_TESTS = (
+    "tests/ops/test_attend.py",
+    "tests/ops/test_attend_options.py",
+    "tests/ops/test_attend_weights.py",
+    "tests/ops/test_attend_gradients.py",
+    "tests/ops/test_attend_oracle.py",
+    "tests/ops",
+)
 AGGREGATE = "neighborgraph/ops/aggregate/cpu.py"
 AGGREGATE_TESTS = ("tests/ops/test_aggregate.py", "tests/ops/test_aggregate_oracle.py", "tests/ops")
 ORACLE = ("tests/ops/test_attend_oracle.py",)

@@ -27,7 +27,8 @@ def compress(edge_index, num_rows, num_cols, transpose, self_loops) -> tuple[Ten
 
     ptr = np.zeros(size + 1, np.int64)
     idx, edge_id = np.empty(edges, np.int32), np.empty(edges, np.int32)
-    group(row, col, ptr, idx, edge_id, size, self_loops)
+    place = np.zeros(size + 2, np.int64)  # row n is that of edges left out
+    group(row, col, place, ptr, idx, edge_id, size, self_loops)
     item_row, item_edges, item_slot = (np.empty(size + extra, np.int32) for _ in range(3))
     item_first = np.empty(size + extra, np.int64)
     split_row, split_ptr = np.empty(splits, np.int32), np.empty(splits + 1, np.int32)
@@ -62,10 +63,9 @@ def first_outside(ids, size):
 
 
 @numba_kernel
-def group(row, col, ptr, idx, edge_id, size, self_loops):
-    """Place the edges by row, in order; ptr [n + 1] is zero, and becomes the row pointer."""
+def group(row, col, place, ptr, idx, edge_id, size, self_loops):
+    """Place the edges by row, in order; place [n + 2] and the pointer ptr [n + 1] begin as zero."""
     edges, total = len(row), len(idx)
-    place = np.zeros(size + 2, np.int64)  # row n is that of edges left out
     for t in range(total):
         if t >= edges:
             key = t - edges

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neighborgraph.jit.numba_inline import inlined, prefetch
 from neighborgraph.jit.numba_kernel import numba_kernel, run_rows
+from neighborgraph.ops.lanes import power_of_two_above
 from neighborgraph.ops.philox_numba import BITS, MASK, words
 
 ROWS_AT_ONCE = 16
@@ -42,6 +43,8 @@ def sample_rows(
         candidates,
         offsets,
     )
+    drawn = offsets[1:]
+    slots = slots_for(int(drawn.max(where=drawn < candidates, initial=0)))
     np.cumsum(offsets, out=offsets)
     receiver, source, edge = (np.empty(offsets[-1], np.int64) for _ in range(3))
     run_rows(
@@ -61,8 +64,14 @@ def sample_rows(
         receiver,
         source,
         edge,
+        scratch=lambda: np.full(slots, -1, np.int64),
     )
     return torch.from_numpy(receiver), torch.from_numpy(source), torch.from_numpy(edge)
+
+
+def slots_for(count: int) -> int:
+    """The size of a hash table for the numbers that a row draws, a power of two; 0 without one."""
+    return power_of_two_above(4 * count) if count > LONGEST_SCAN else 0
 
 
 def sample_relabel(known, found) -> tuple[Tensor, Tensor]:
@@ -159,9 +168,9 @@ def draw_rows(
     receiver,
     source,
     edge,
+    seen,
 ):
     """Positions are drawn into ``edge`` first, some rows at a time."""
-    seen = np.full(0, -1, np.int64)
     for block in range(begin, end, ROWS_AT_ONCE):
         block_end = min(block + ROWS_AT_ONCE, end)
         for i in range(block, block_end):
@@ -177,12 +186,10 @@ def draw_rows(
                 for p in range(drawn):
                     edge[t + p] = first[i] + draw_number(seed, counter, p, size)
             else:
-                if drawn > LONGEST_SCAN and seen.size < 4 * drawn:
-                    seen = np.full(slots_for(drawn), -1, np.int64)
                 draw_distinct(first[i], size, seed, counter, edge, t, drawn, seen)
             for p in range(drawn):
-                prefetch(idx, edge[t + p])
-                prefetch(edge_id, edge[t + p])
+                prefetch(idx, edge[t + p], 0)
+                prefetch(edge_id, edge[t + p], 0)
         for i in range(block, block_end):
             for t in range(offsets[i], offsets[i + 1]):
                 position = edge[t]
@@ -233,15 +240,6 @@ def insert(seen, number):
         slot = (slot + 1) & mask
     seen[slot] = number
     return True
-
-
-@inlined
-def slots_for(count):
-    """A power of two of at least four times the count."""
-    slots = 4
-    while slots < 4 * count:
-        slots *= 2
-    return slots
 
 
 @inlined
