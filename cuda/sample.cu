@@ -45,13 +45,19 @@ struct Numbers {
     }
 };
 
+// The weight of positions begin .. end - 1 of a row. The sums wrap around, their difference not.
+__device__ inline Integer weight_of(const Integer* cumulative, Integer begin, Integer end) {
+    using Wrapping = unsigned long long;
+    return Integer(Wrapping(cumulative[end]) - Wrapping(cumulative[begin]));
+}
+
 // The last of a row's candidates whose weights before it do not exceed the number.
 __device__ inline Integer place_of(
     const Integer* cumulative, Integer first, Integer size, Integer number) {
     Integer begin = first, end = first + size - 1;
     while (begin < end) {
         Integer middle = (begin + end + 1) >> 1;
-        if (cumulative[middle] - cumulative[first] <= number)
+        if (weight_of(cumulative, first, middle) <= number)
             begin = middle;
         else
             end = middle - 1;
@@ -64,13 +70,13 @@ __device__ inline Integer place_of(
 __device__ inline void draw_weighted(
     const Integer* cumulative, Integer first, Integer size, const Numbers& numbers, Integer* out,
     Integer drawn) {
-    Integer left = cumulative[first + size] - cumulative[first];
+    Integer left = weight_of(cumulative, first, first + size);
     for (Integer p = 0; p < drawn; ++p) {
         Integer number = numbers.draw(p, left), rank = 0;
-        for (; rank < p && number >= cumulative[out[rank]] - cumulative[first]; ++rank)
-            number += cumulative[out[rank] + 1] - cumulative[out[rank]];
+        for (; rank < p && number >= weight_of(cumulative, first, out[rank]); ++rank)
+            number += weight_of(cumulative, out[rank], out[rank] + 1);
         Integer place = place_of(cumulative, first, size, number);
-        left -= cumulative[place + 1] - cumulative[place];
+        left -= weight_of(cumulative, place, place + 1);
         for (Integer other = p; other > rank; --other) out[other] = out[other - 1];
         out[rank] = place;
     }
@@ -113,7 +119,7 @@ __global__ void sample_draw(
     } else if (replace) {
         for (Integer p = lane; p < drawn; p += LANES) {
             if (cumulative) {
-                Integer left = cumulative[start + size] - cumulative[start];
+                Integer left = weight_of(cumulative, start, start + size);
                 out[p] = place_of(cumulative, start, size, numbers.draw(p, left));
             } else {
                 out[p] = start + numbers.draw(p, size);

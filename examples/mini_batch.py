@@ -27,7 +27,7 @@ train_loader = NeighborLoader(data, input_nodes=split.train, shuffle=True, **com
 test_loader = NeighborLoader(data, input_nodes=split.test, **common)
 
 model = GraphSAGE(
-    in_channels=data.x.shape[1],
+    in_channels=digits.x.shape[1],
     hidden_channels=64,
     num_layers=2,
     out_channels=digits.num_classes,
@@ -37,13 +37,15 @@ optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
 
 for epoch in range(1, (2 if options.tiny else 20) + 1):
     model.train()
+    losses = []
     for batch in train_loader:
         optimizer.zero_grad()
         scores = model(batch.x, batch.edge_index)[: batch.batch_size]  # seeds come first
         loss = F.cross_entropy(scores, batch.y[: batch.batch_size])
         loss.backward()
         optimizer.step()
-    print(f"epoch {epoch:2d}: loss {loss.item():.3f}")
+        losses.append(loss.item())
+    print(f"epoch {epoch:2d}: loss {sum(losses) / len(losses):.3f}")
 
 model.eval()
 with torch.no_grad():

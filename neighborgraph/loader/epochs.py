@@ -1,5 +1,6 @@
 """A data loader whose batches know which pass over the data they belong to."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,6 +35,31 @@ class Numbers(Dataset):
         return batch
 
 
+class Shuffle(torch.Generator):
+    """A generator whose numbers in an epoch follow from a key and the epoch alone.
+
+    The order of seeds is then the same however often the generator was used before, which depends
+    on how workers are kept. It can be sent to a spawned process, which Torch's own cannot.
+    """
+
+    key = 0
+
+    def __reduce__(self) -> tuple:
+        return keyed, (self.key,)
+
+    def begin(self, epoch: int) -> None:
+        """Start the numbers of an epoch."""
+        digest = hashlib.sha256(f"{self.key} {epoch}".encode()).digest()
+        self.manual_seed(int.from_bytes(digest[:8], "little"))
+
+
+def keyed(key: int) -> Shuffle:
+    """The generator of a key."""
+    shuffle = Shuffle()
+    shuffle.key = key
+    return shuffle
+
+
 class Numbered:
     """Batches of a loader's sampler, each with the epoch of the iterator it came from.
 
@@ -51,6 +77,8 @@ class Numbered:
     def __iter__(self) -> Iterator[Batch]:
         epoch = self.loader.epoch
         self.loader.epoch += 1
+        if isinstance(self.loader.generator, Shuffle):
+            self.loader.generator.begin(epoch)
         for numbers in self.batches:
             yield Batch(numbers, epoch)
 
@@ -91,4 +119,4 @@ def shuffling(kwargs: dict[str, Any], seed: int | None) -> dict[str, Any]:
     """Options of the data loader in which a given seed also decides the order."""
     if seed is None or kwargs.get("generator") is not None:
         return kwargs
-    return {**kwargs, "generator": torch.Generator().manual_seed(seed)}
+    return {**kwargs, "generator": keyed(seed)}

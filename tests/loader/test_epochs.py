@@ -1,12 +1,13 @@
 """Batches know the epoch they belong to, whatever iterates and wherever."""
 
-from collections.abc import Iterator
+import pickle
+from collections.abc import Iterable
 
 import pytest
 import torch
 
 from neighborgraph.errors import DtypeError, InputError
-from neighborgraph.loader.epochs import Batch, EpochLoader, shuffling
+from neighborgraph.loader.epochs import Batch, EpochLoader, keyed, shuffling
 
 
 class Epochs(EpochLoader):
@@ -19,7 +20,7 @@ class Epochs(EpochLoader):
         return self.epoch_of(numbers), list(numbers)
 
 
-def epochs_of(iterator: Iterator) -> set[int]:
+def epochs_of(iterator: Iterable) -> set[int]:
     return {epoch for epoch, _ in iterator}
 
 
@@ -77,11 +78,31 @@ def test_refuses_a_batch_size(size, error) -> None:
         Epochs(4, batch_size=size)
 
 
-def test_a_seed_decides_the_order_unless_there_is_a_generator() -> None:
-    def order(**options) -> list:
-        return list(Epochs(50, batch_size=50, shuffle=True, **shuffling(options, 3)))
+def shuffled(**options) -> list:
+    """The batches of two epochs."""
+    loader = Epochs(50, batch_size=20, shuffle=True, **shuffling(options, 3))
+    return [*loader, *loader]
 
-    assert order() == order()
+
+def test_a_seed_decides_the_order_of_an_epoch() -> None:
+    assert shuffled() == shuffled()
+    assert shuffled() == shuffled(num_workers=1)
+    assert shuffled() == shuffled(num_workers=1, persistent_workers=True)
+    first, second = shuffled()[:3], shuffled()[3:]
+    assert [numbers for _, numbers in first] != [numbers for _, numbers in second]
+    loader = Epochs(50, batch_size=20, shuffle=True, **shuffling({}, 3))
+    loader.epoch = 1
+    assert list(loader) == second
+
+
+def test_a_generator_of_ones_own_is_kept() -> None:
     given = torch.Generator().manual_seed(9)
     assert shuffling({"generator": given}, 3)["generator"] is given
     assert shuffling({}, None) == {}
+
+
+def test_a_shuffle_can_be_sent() -> None:
+    shuffle, sent = keyed(7), pickle.loads(pickle.dumps(keyed(7)))
+    for generator in (shuffle, sent):
+        generator.begin(2)
+    assert torch.randperm(9, generator=sent).equal(torch.randperm(9, generator=shuffle))

@@ -1,9 +1,11 @@
 """LinkNeighborLoader: links are found again, negatives are random, the same everywhere."""
 
+from typing import Any
+
 import pytest
 import torch
 from scipy.stats import chisquare
-from torch_geometric.data import Data, HeteroData
+from torch_geometric.data import Data
 from torch_geometric.sampler import NegativeSampling
 
 from neighborgraph.errors import DtypeError, InputError
@@ -12,7 +14,7 @@ from neighborgraph.loader import LinkNeighborLoader
 
 @pytest.mark.parametrize("disjoint", [False, True])
 @pytest.mark.parametrize("amount", [None, 1, 2.5])
-def test_binary(data: Data, amount: float | None, disjoint: bool) -> None:
+def test_binary(data: Any, amount: float | None, disjoint: bool) -> None:
     sampling = None if amount is None else NegativeSampling("binary", amount)
     loader = LinkNeighborLoader(
         data, [3, 2], neg_sampling=sampling, batch_size=50, disjoint=disjoint, seed=1
@@ -37,7 +39,7 @@ def test_binary(data: Data, amount: float | None, disjoint: bool) -> None:
 
 @pytest.mark.parametrize("disjoint", [False, True])
 @pytest.mark.parametrize("amount", [1, 3])
-def test_triplets(data: Data, amount: int, disjoint: bool) -> None:
+def test_triplets(data: Any, amount: int, disjoint: bool) -> None:
     loader = LinkNeighborLoader(
         data, [2], neg_sampling={"mode": "triplet", "amount": amount}, batch_size=30,
         disjoint=disjoint,
@@ -53,7 +55,7 @@ def test_triplets(data: Data, amount: int, disjoint: bool) -> None:
             assert torch.equal(owner, expected.expand_as(owner))
 
 
-def negatives_of(data: Data, **options) -> dict[int, list[int]]:
+def negatives_of(data: Any, **options) -> dict[int, list[int]]:
     """The negative destinations of each link."""
     found = {}
     for batch in LinkNeighborLoader(data, [1], neg_sampling="triplet", seed=6, **options):
@@ -68,7 +70,7 @@ def test_negatives_do_not_depend_on_workers_or_batches(options: dict) -> None:
     assert negatives_of(data, **{"batch_size": 40, **options}) == negatives_of(data, batch_size=150)
 
 
-def test_negatives_follow_weights(data: Data) -> None:
+def test_negatives_follow_weights(data: Any) -> None:
     weight = torch.arange(100.0)
     sampling = NegativeSampling("triplet", 200, dst_weight=weight)
     counts = torch.zeros(100, dtype=torch.int64)
@@ -80,7 +82,7 @@ def test_negatives_follow_weights(data: Data) -> None:
     assert chisquare(counts[1:].double().numpy(), expected.numpy()).pvalue > 1e-4
 
 
-def test_negatives_are_nodes_that_are_there(data: Data) -> None:
+def test_negatives_are_nodes_that_are_there(data: Any) -> None:
     data.time = torch.arange(100, device=data.x.device)
     times = torch.randint(0, 120, (900,))
     for rule in ("before", "until"):
@@ -96,7 +98,7 @@ def test_negatives_are_nodes_that_are_there(data: Data) -> None:
 
 
 @pytest.mark.parametrize("rule", ["before", "until"])
-def test_no_edge_of_the_future(data: Data, rule: str) -> None:
+def test_no_edge_of_the_future(data: Any, rule: str) -> None:
     times = torch.randint(1000, (900,))
     loader = LinkNeighborLoader(
         data, [-1, -1], edge_label_time=times, time_attr="time", temporal_rule=rule,
@@ -111,7 +113,7 @@ def test_no_edge_of_the_future(data: Data, rule: str) -> None:
 
 @pytest.mark.parametrize("kind", [("author", "writes", "paper"), ("paper", "cites", "paper")])
 @pytest.mark.parametrize("disjoint", [False, True])
-def test_types(hetero: HeteroData, kind: tuple, disjoint: bool) -> None:
+def test_types(hetero: Any, kind: tuple, disjoint: bool) -> None:
     loader = LinkNeighborLoader(
         hetero, [3, 2], kind, neg_sampling="binary", batch_size=20, disjoint=disjoint
     )
@@ -124,7 +126,7 @@ def test_types(hetero: HeteroData, kind: tuple, disjoint: bool) -> None:
             assert torch.equal(batch[kind[0]].batch[row], batch[kind[2]].batch[col])
 
 
-def test_labels_and_times(data: Data) -> None:
+def test_labels_and_times(data: Any) -> None:
     label = torch.arange(900) % 3
     loader = LinkNeighborLoader(
         data, [2], edge_label=label, edge_label_time=torch.arange(900), time_attr="time",
@@ -135,7 +137,7 @@ def test_labels_and_times(data: Data) -> None:
         assert torch.equal(batch.edge_label_time.cpu(), batch.input_id)
 
 
-def good() -> Data:
+def good() -> Any:
     return Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), x=torch.zeros(5, 1))
 
 

@@ -1,5 +1,7 @@
 """Edges, times and weights are read from every form of PyG's data."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch_geometric.data import Data, HeteroData
@@ -46,7 +48,7 @@ def test_no_edges() -> None:
 def test_times_of_nodes_become_times_of_edges() -> None:
     data = Data(edge_index=EDGES, num_nodes=4, t=torch.tensor([10, 20, 30, 40]))
     network = Network.of(data, "t", None)
-    relation = network.relations[HOMOGENEOUS]
+    relation: Any = network.relations[HOMOGENEOUS]
     assert relation.time.tolist() == [30, 10, 20]
     assert relation.population.edge_id.tolist() == [2, 0, 1]
     assert network.node_time[NODE].tolist() == [10, 20, 30, 40]
@@ -108,8 +110,6 @@ def test_refuses_times_of_two_types() -> None:
 
 
 def test_refuses_an_unknown_number_of_nodes() -> None:
-    data = typed()
-    del data["a"].num_nodes
-    data["a"].name = "letters"
+    data: Any = {"a": {"name": "x"}, ("a", "to", "a"): {"w": 1}}
     with pytest.raises(InputError, match="'a' is unknown"), pytest.warns(UserWarning):
-        Network.of(HeteroData({"a": {"name": "x"}, ("a", "to", "a"): {"w": 1}}), None, None)
+        Network.of(HeteroData(data), None, None)

@@ -1,5 +1,7 @@
 """Walks by hand, and over time against a search that looks at every path."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -56,7 +58,7 @@ def test_repeated_seeds_keep_their_places() -> None:
 def test_disjoint_trees() -> None:
     seeds = Nodes(torch.tensor([1, 0]), 5, tree=torch.arange(2))
     found = walked(relation(PATH, 5), seeds, [-1, -1], Rules(disjoint=True))
-    nodes = found.nodes[NODE]
+    nodes: Any = found.nodes[NODE]
     assert nodes.node.tolist() == [1, 0, 2, 1, 2, 3, 3]
     assert nodes.tree.tolist() == [0, 1, 0, 1, 1, 0, 1]
     assert found.edges_per_hop[HOMOGENEOUS] == [4, 3]
@@ -175,5 +177,6 @@ def test_a_canary_in_the_future_is_never_seen() -> None:
     drawn = torch.cat(found.edge[HOMOGENEOUS])
     assert drawn.numel() > 300_000
     assert (drawn < count).all()
-    owner = found.nodes[NODE].tree[torch.cat(found.col[HOMOGENEOUS])]
+    nodes: Any = found.nodes[NODE]
+    owner = nodes.tree[torch.cat(found.col[HOMOGENEOUS])]
     assert (time[drawn] < until[owner]).all()

@@ -54,7 +54,9 @@ class Kernel:
                 narrow = parameter.removeprefix("const ").startswith("int*")
                 assert arg.dtype == (torch.int32 if narrow else torch.int64), where
         if self.name in PRODUCED:
-            args[PRODUCED[self.name]].fill_(1)
+            filled = args[PRODUCED[self.name]]
+            assert isinstance(filled, Tensor)
+            filled.fill_(1)
 
 
 def test_asks_only_for_what_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """What is prepared for sampling: zero weights left out, times in order, sums exact."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ GRAPH = from_pairs([(0, 1), (2, 1), (1, 0), (3, 1), (0, 0)], 4, 3)  # edges 2, 4
 
 
 def test_a_graph_as_it_is(device: str) -> None:
-    population = Population.of(GRAPH.to(device))
+    population: Any = Population.of(GRAPH.to(device))
     assert population.ptr.tolist() == [0, 2, 5, 5]
     assert population.edge_id.tolist() == [2, 4, 0, 1, 3]
     assert population.idx.tolist() == [1, 0, 0, 2, 3]
@@ -21,7 +23,7 @@ def test_a_graph_as_it_is(device: str) -> None:
 
 def test_zero_weights_are_left_out(device: str) -> None:
     weight = torch.tensor([0.5, 0.0, 0.0, 1.0, 3.0], device=device)
-    population = Population.of(GRAPH.to(device), weight=weight)
+    population: Any = Population.of(GRAPH.to(device), weight=weight)
     assert population.ptr.tolist() == [0, 1, 3, 3]
     assert population.edge_id.tolist() == [4, 0, 3]
     full = 2**52
@@ -30,7 +32,7 @@ def test_zero_weights_are_left_out(device: str) -> None:
 
 def test_rows_are_sorted_by_time(device: str) -> None:
     time = torch.tensor([7, -3, 5, 7, 2], device=device)
-    population = Population.of(GRAPH.to(device), time=time)
+    population: Any = Population.of(GRAPH.to(device), time=time)
     assert population.edge_id.tolist() == [4, 2, 1, 0, 3]
     assert population.time.tolist() == [2, 5, -3, 7, 7]
 
@@ -38,7 +40,7 @@ def test_rows_are_sorted_by_time(device: str) -> None:
 def test_sums_fit_and_are_the_same_for_every_float_type(device: str) -> None:
     graph = random_graph(0, 5, 50, 4000).to(device)
     weight = torch.rand(4000, dtype=torch.float16, device=device) + 2**-10
-    sums = [
+    sums: Any = [
         Population.of(graph, weight=weight.to(t)).cumulative for t in (torch.float16, torch.float64)
     ]
     assert torch.equal(*sums)
@@ -50,8 +52,8 @@ def test_sums_fit_and_are_the_same_for_every_float_type(device: str) -> None:
 
 def test_subnormal_weights_count_for_something(device: str) -> None:
     weight = torch.tensor([5e-324, 1e308, 1.0, 1.0, 1.0], dtype=torch.float64, device=device)
-    cumulative = Population.of(GRAPH.to(device), weight=weight).cumulative
-    assert cumulative.diff()[2] == 1
+    population: Any = Population.of(GRAPH.to(device), weight=weight)
+    assert population.cumulative.diff()[2] == 1
 
 
 REFUSED = {

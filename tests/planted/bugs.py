@@ -253,8 +253,8 @@ BUGS = (
     sample("two draws share a word", "(c, d) if p & 1 else (a, b)", "(a, b)"),
     sample(
         "drawn weight is not cut out",
-        "                number += cumulative[taken + 1]",
-        "                number += 0 * cumulative[taken + 1]",
+        "number += weight_of(cumulative, taken, taken + 1)",
+        "number += 0",
     ),
     sample("edges at the time itself", "values[middle] < bound or", "values[middle] <= bound or"),
     sample(

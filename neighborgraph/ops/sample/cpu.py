@@ -242,6 +242,12 @@ def insert(seen, number):
     return True
 
 
+@inlined
+def weight_of(cumulative, begin, end):
+    """The weight of positions of a row. The sums wrap around, their difference not."""
+    return np.int64(np.uint64(cumulative[end]) - np.uint64(cumulative[begin]))
+
+
 @numba_kernel
 def draw_weighted(cumulative, first, size, replace, seed, counter, edge, t, drawn):
     """Positions in proportion to weights; without replacement in ascending order.
@@ -249,27 +255,26 @@ def draw_weighted(cumulative, first, size, replace, seed, counter, edge, t, draw
     A number below the weight that is left skips what was drawn before it: it is a place on the
     line of all weights from which the drawn ones were cut out.
     """
-    base = cumulative[first]
-    left = cumulative[first + size] - base
+    left = weight_of(cumulative, first, first + size)
     for p in range(drawn):
         number = draw_number(seed, counter, p, left)
         rank = 0
         if not replace:
-            while rank < p and number >= cumulative[edge[t + rank]] - base:
+            while rank < p and number >= weight_of(cumulative, first, edge[t + rank]):
                 taken = edge[t + rank]
-                number += cumulative[taken + 1] - cumulative[taken]
+                number += weight_of(cumulative, taken, taken + 1)
                 rank += 1
         begin, end = first, first + size - 1
         while begin < end:  # the last position whose weights before it do not exceed the number
             middle = (begin + end + 1) >> 1
-            if cumulative[middle] - base <= number:
+            if weight_of(cumulative, first, middle) <= number:
                 begin = middle
             else:
                 end = middle - 1
         if replace:
             edge[t + p] = begin
         else:
-            left -= cumulative[begin + 1] - cumulative[begin]
+            left -= weight_of(cumulative, begin, begin + 1)
             for other in range(p, rank, -1):
                 edge[t + other] = edge[t + other - 1]
             edge[t + rank] = begin
