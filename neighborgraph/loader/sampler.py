@@ -15,6 +15,7 @@ from torch_geometric.sampler import (
     SamplerOutput,
 )
 from torch_geometric.sampler.base import NumNeighbors, SubgraphType
+from torch_geometric.utils import coalesce
 
 from neighborgraph.checks import expect_dtype, nearest
 from neighborgraph.errors import DtypeError, InputError
@@ -167,8 +168,7 @@ class NeighborSampler(BaseSampler):
         else:
             one = {name: next(iter(by_type.values())) for name, by_type in fields.items()}
             out = SamplerOutput(**one, metadata=metadata)
-        bidirectional = self.subgraph_type == SubgraphType.bidirectional
-        return out.to_bidirectional() if bidirectional else out
+        return both_ways(out) if self.subgraph_type == SubgraphType.bidirectional else out
 
     def expect_bounded(self, batch_size: int) -> None:
         """Refuse numbers of neighbours that multiply to more edges than a batch can hold.
@@ -195,6 +195,20 @@ class NeighborSampler(BaseSampler):
     def has_all(self) -> bool:
         """Whether some hop takes all neighbours, so that degrees decide."""
         return any(-1 in counts for counts in self.counts.values())
+
+
+def both_ways(out: SamplerOutput | HeteroSamplerOutput) -> SamplerOutput | HeteroSamplerOutput:
+    """The sampled edges and their reverses, each once.
+
+    Of several edges between two nodes, the one of the lowest number gives the number. PyG's own
+    takes any of them, on a GPU not always the same.
+    """
+    made = out.to_bidirectional()
+    if isinstance(out, SamplerOutput):
+        ends = torch.stack([torch.cat([out.row, out.col]), torch.cat([out.col, out.row])])
+        edge = torch.cat([out.edge, out.edge])
+        _, made.edge = coalesce(ends, edge, reduce="min", sort_by_row=False)
+    return made
 
 
 def as_num_neighbors(value: Any) -> NumNeighbors:

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PARTS = ("attend", "aggregate", "compress", "sample")
+"""Of ``workload.py``."""
 DEFECTS = {
     "memcheck": "writes_behind_the_end",
     "racecheck": "reads_without_a_barrier",
@@ -42,28 +44,25 @@ def run(tool: str, script: str, *arguments: str) -> tuple[int, str]:
 
 
 def main(tools: list[str]) -> int:
-    """Run everything side by side and print a line a tool; all of them when none is named."""
+    """Run everything side by side and print a line each; all tools when none is named."""
     chosen = {tool: DEFECTS[tool] for tool in tools or DEFECTS}
     if shutil.which("compute-sanitizer") is None:
         print("compute-sanitizer is not on the PATH; it comes with the CUDA toolkit")
         return 2
-    with ThreadPoolExecutor() as pool:
-        ours = {tool: pool.submit(run, tool, "workload.py") for tool in chosen}
-        planted = {tool: pool.submit(run, tool, "defect.py", chosen[tool]) for tool in chosen}
-    good = True
-    for tool, defect in chosen.items():
-        (clean_code, clean_text), (found_code, found_text) = (
-            ours[tool].result(),
-            planted[tool].result(),
-        )
-        clean, awake = clean_code == 0, found_code == FOUND
-        good &= clean and awake
-        print(f"{tool}: kernels {'clean' if clean else f'NOT CLEAN ({clean_code})'}, ", end="")
-        print(f"{defect} {'caught' if awake else f'NOT CAUGHT ({found_code})'}")
-        for passed, text in ((clean, clean_text), (awake, found_text)):
-            if not passed:
-                print(text)
-    return 0 if good else 1
+    # Each tool on each part, which must be silent, and on its defect, which must not.
+    wanted = [(tool, part, 0) for tool in chosen for part in PARTS]
+    wanted += [(tool, defect, FOUND) for tool, defect in chosen.items()]
+
+    def ask(tool: str, what: str, code: int) -> bool:
+        found, text = run(tool, "workload.py" if code == 0 else "defect.py", what)
+        good = "clean" if code == 0 else "caught"
+        print(f"{tool}, {what}: {good if found == code else f'NOT {good} ({found})'}", flush=True)
+        if found != code:
+            print(text, flush=True)
+        return found == code
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return 0 if all(list(pool.map(ask, *zip(*wanted, strict=True)))) else 1
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Every kernel, forward and backward, on the graphs on which kernels break; checks nothing itself.
 
+``python workload.py PART`` runs the kernels of one part of ``PARTS``.
+
 Memory comes straight from the driver and is not filled, so that a sanitizer sees every overrun and
 every read of what nobody wrote.
 """
 
+import sys
 from itertools import product
 
 import torch
@@ -100,13 +103,27 @@ def features(*shape: int, dtype: torch.dtype) -> Tensor:
     return torch.randn(*shape, dtype=dtype, device="cuda").requires_grad_()
 
 
+def attend_on(graph: Graph, dtype: torch.dtype) -> None:
+    """All widths."""
+    for shape in SHAPES:
+        run_attend(graph, dtype, *shape)
+
+
+def aggregate_on(graph: Graph, dtype: torch.dtype) -> None:
+    """All widths."""
+    for width in (3, 64, 300):
+        run_aggregate(graph, dtype, width)
+
+
+PARTS = {
+    "attend": attend_on,
+    "aggregate": aggregate_on,
+    "compress": run_compress,
+    "sample": lambda graph, dtype: run_sample(graph),
+}
+"""What a process of its own runs: a sanitizer takes a minute for each."""
+
 if __name__ == "__main__":
     for name, dtype in product(GRAPHS, (torch.float16, torch.float32)):
-        graph = awkward_graphs("cuda")[name]
-        for shape in SHAPES:
-            run_attend(graph, dtype, *shape)
-        for width in (3, 64, 300):
-            run_aggregate(graph, dtype, width)
-        run_compress(graph, dtype)
-        run_sample(graph)
+        PARTS[sys.argv[1]](awkward_graphs("cuda")[name], dtype)
     torch.cuda.synchronize()
