@@ -54,7 +54,7 @@ SINGLE = {
 
 SCORES = ("dot", "dot+edge", "dot+bias", "dot+dropout", "gat", "gatv2", "gatv2+edge")
 REDUCTIONS = ("sum", "mean", "max", "weighted", "softmax")
-LAYERS = ("TransformerConv", "GATConv", "GATv2Conv", "GCNConv", "SAGEConv", "GINConv")
+LAYERS = ("TransformerConv", "GCNConv", "SAGEConv", "GINConv", "GATConv", "GATv2Conv")
 
 
 def attend(graph: str, heads: int, width: int, form: str = "dot") -> Case:
@@ -103,11 +103,11 @@ DEFAULTS = {
         attend("products-clustered", 1, 64),
         aggregate("products-clustered"),
         attend("products-random", 1, 128),
-        *(layer("arxiv-clustered", form) for form in LAYERS),
         *(
             layer("minibatch", f"{form}+fresh")
-            for form in ("TransformerConv", "GATConv", "SAGEConv")
+            for form in ("TransformerConv", "SAGEConv", "GATConv")
         ),
+        *(layer("arxiv-clustered", form) for form in LAYERS),
         *(layer("products-clustered", form) for form in ("TransformerConv", "GATConv")),
     ],
 }
