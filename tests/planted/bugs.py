@@ -110,11 +110,11 @@ BUGS = (
     attend(
         "the last edge of a block lost", "seen = first(count)", "seen = first(count - 1)", BLOCK
     ),
-    attend("bias forgotten", "s + gather(bias, number, (h,), seen)", "s", BLOCK),
+    attend("bias forgotten", "s + gather(inputs.bias, number, (h,), seen)", "s", BLOCK),
     attend(
         "scale forgotten in the score",
-        "with_bias(scaled(inputs.weight, inputs.numbers, terms),",
-        "with_bias(terms,",
+        "s = scaled(inputs.weight, inputs.numbers, terms)",
+        "s = terms",
         BLOCK,
     ),
     attend("edge vectors forgotten", "x + load(edges, (e, h, d))", "x", BLOCK),
