@@ -40,7 +40,7 @@ MAY_IMPORT = {
 
 # Heavy or optional packages: the files that may import them.
 RIM = {
-    "numba": ("jit/numba_kernel.py", "jit/numba_inline.py", "ops/*/cpu.py"),
+    "numba": ("jit/numba_kernel.py", "jit/numba_inline.py", "jit/numba_lanes.py", "ops/*/cpu.py"),
     "cuda": ("jit/*.py",),
     "torch_geometric": ("graph/convert.py", "data/*.py", "bench/*.py", "nn/conv/*.py"),
     "ogb": ("data/*.py", "bench/*.py"),
@@ -51,7 +51,13 @@ RIM = {
     "matplotlib": ("bench/*.py",),
 }
 # Files that are themselves loaded on first use, and subclasses of PyG's own layers.
-RIM_AT_TOP = ("jit/numba_kernel.py", "jit/numba_inline.py", "ops/*/cpu.py", "nn/conv/*.py")
+RIM_AT_TOP = (
+    "jit/numba_kernel.py",
+    "jit/numba_inline.py",
+    "jit/numba_lanes.py",
+    "ops/*/cpu.py",
+    "nn/conv/*.py",
+)
 
 
 @dataclass(frozen=True)
