@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba import extending
 from numba.core import cgutils, types
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 
 from neighborgraph.jit.numba_inline import inlined
+
+# A type checker would take an intrinsic for the function that makes its code.
+intrinsic: Any = extending.intrinsic
 
 LANES = 16
 INT32 = ir.IntType(32)
@@ -70,7 +74,7 @@ def element_of(*args: types.Type) -> types.Type | None:
 def operation(symbol: Callable, on_floats: str, on_integers: str, *predicate: str) -> None:
     """Let a Python operator work on lanes, by the named methods of LLVM's builder."""
 
-    @infer_global(symbol)
+    @infer_global(symbol)  # pyright: ignore[reportOptionalCall]
     class Typing(AbstractTemplate):
         def generic(self, args, kws):
             element = element_of(*args)

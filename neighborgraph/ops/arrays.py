@@ -1,5 +1,7 @@
 """Tensors as the numpy arrays that CPU kernels take."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,10 +22,8 @@ def empty(*shape: int, dtype: torch.dtype) -> Tensor:
     ``torch.empty`` would be.
     """
     made = torch.from_numpy(np.empty(shape, torch.empty(0, dtype=dtype).numpy().dtype))
-    if (
-        torch.are_deterministic_algorithms_enabled()
-        and torch.utils.deterministic.fill_uninitialized_memory
-    ):
+    fills: Any = torch.utils.deterministic
+    if torch.are_deterministic_algorithms_enabled() and fills.fill_uninitialized_memory:
         made.fill_(torch.nan)
     return made
 

@@ -117,11 +117,11 @@ BUGS = (
     attend(
         "the last edge of a block lost", "seen = first(count)", "seen = first(count - 1)", BLOCK
     ),
-    attend("bias forgotten", "s + gather(bias, number, (h,), seen)", "s", BLOCK),
+    attend("bias forgotten", "s + gather(inputs.bias, number, (h,), seen)", "s", BLOCK),
     attend(
         "scale forgotten in the score",
-        "with_bias(scaled(inputs.weight, inputs.numbers, terms),",
-        "with_bias(terms,",
+        "s = scaled(inputs.weight, inputs.numbers, terms)",
+        "s = terms",
         BLOCK,
     ),
     attend("edge vectors forgotten", "x + load(edges, (e, h, d))", "x", BLOCK),
@@ -142,7 +142,7 @@ BUGS = (
         "return slope + 0 * share * (",
         BLOCK,
     ),
-    attend("a masked value counts", "choose(seen, share * u, 0)", "share * u", BLOCK),
+    attend("a masked value counts", "if block.score[b] != -np.inf:", "if True:", BLOCK),
     attend("two infinite scores share", "total - np.float32(np.nan) if", "total if", SCORE),
     Bug(
         "exp loses the digits of its argument", EXP, "fma(n, -LOG_2_REST, fma(", "(fma(", EXP_TESTS

@@ -88,7 +88,7 @@ def enter(block, t, count, row, ptr, idx, edge_id, numbers):
 @inlined
 def send_for(t, places, features):
     """Start to load what will be gathered at position t."""
-    if features is not None and t < places.size:
+    if features is not None and features.size > 0 and t < places.size:
         for byte in range(0, features.strides[0], LINE):
             prefetch(features, np.int64(places[t]), byte)
 
@@ -129,14 +129,10 @@ def scores_of(block, seen, row, over, h, q, k, inputs):
         i, j = ends(row, load(block.node, (0,)), over)
         x = joined_alone(k, j, inputs.edge, number, h, seen)
         terms = term(inputs.weight, inputs.numbers, h, 0, gather(q, i, (h,), seen), x)
-    s = with_bias(scaled(inputs.weight, inputs.numbers, terms), inputs.bias, number, h, seen)
+    s = scaled(inputs.weight, inputs.numbers, terms)
+    if inputs.bias.size > 0:
+        s = s + gather(inputs.bias, number, (h,), seen)
     return choose(seen, s, -np.inf)
-
-
-@inlined
-def with_bias(s, bias, number, h, seen):
-    """Scores and the biases of their edges."""
-    return s if bias is None else s + gather(bias, number, (h,), seen)
 
 
 @inlined
@@ -186,7 +182,7 @@ def add_mixed(out, row, h, block, count, s, share, nodes, edges):
     else:
         seen = s != -np.inf
         u = joined_alone(nodes, load(block.node, (0,)), edges, load(block.number, (0,)), h, seen)
-        out[row, h] += total_of(choose(seen, share * u, 0))
+        out[row, h] += total_of(share * u)  # of a masked edge, both are zero
 
 
 @inlined

@@ -7,7 +7,8 @@ the cache, and the threads share the cost of fresh pages.
 
 Letters: row i, neighbour j, edge number e, head h, channel d, position t of an edge, place b in its
 block. In the pass over the transpose the row is j and the neighbour i, so that j always sends to i.
-What does not take part in a call is None, which is a type to numba: the loops are compiled without.
+Edge vectors, the weight of an additive score and its gradient are None when absent: None is a type
+to numba, which compiles the loops without. What costs one test a block has size zero instead.
 """
 
 import math
@@ -63,7 +64,7 @@ def attend(csr, q, k, v, *settings) -> tuple[Tensor, Tensor, Tensor]:
     out = empty(*q.shape[:2], v.shape[2], dtype=accumulation_dtype(v.dtype))
     lse = out.new_empty(q.shape[:2])
     state = out.new_empty(*q.shape[:2], 2)
-    arrays = *map(channels, (q, k, v, out)), lse.numpy(), state.numpy()
+    arrays = *map(layout(q), (q, k, v, out)), lse.numpy(), state.numpy()
     run_rows(attend_rows, *shared(csr, q, *settings), *arrays, scratch=scratch(q))
     return out.to(v.dtype), lse, state
 
@@ -72,7 +73,7 @@ def attend_weights(csr, q, k, state, *settings) -> Tensor:
     """Weight of every edge [e', H], in the caller's edge order; zero where it is masked."""
     *_, self_loops = settings
     weights = empty(edge_count(csr, self_loops), q.shape[1], dtype=state.dtype)
-    arrays = channels(q), channels(k), wide(state), weights.numpy()
+    arrays = *map(layout(q), (q, k)), wide(state), weights.numpy()
     run_rows(weight_rows, *shared(csr, q, *settings), *arrays, scratch=scratch(q))
     return weights
 
@@ -83,18 +84,21 @@ def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_gr
     outputs = grad_q_outputs(csr, q, state, weight_grad, edge_grads, settings)
     results = [empty(*t.shape, dtype=state.dtype) for t in outputs]
     grad_q, stats, grad_weight, grad_bias, grad_edge = results
+    array = layout(q)
+    *rows, inputs = shared(csr, q, *settings)
     run_rows(
         grad_q_rows,
-        *shared(csr, q, *settings),
-        *map(channels, (q, k, v, out)),
+        *rows,
+        inputs,
+        *map(array, (q, k, v, out)),
         wide(state),
-        channels(grad),
+        array(grad),
         wide(grad_lse),
-        channels(grad_q),
+        array(grad_q),
         stats.numpy(),
-        channels(grad_weight) if weight_grad else None,
-        grad_bias.numpy() if len(grad_bias) else None,
-        channels(grad_edge) if len(grad_edge) else None,
+        array(grad_weight) if weight_grad else None,
+        grad_bias.numpy(),
+        None if inputs.edge is None else array(grad_edge),
         scratch=scratch(q),
     )
     return tuple(t.to(like.dtype) for t, like in zip(results, outputs, strict=True))
@@ -103,7 +107,7 @@ def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_gr
 def attend_grad_kv(csr, q, k, v, stats, grad, *settings) -> tuple[Tensor, Tensor]:
     """Gradients of k [m, H, D] and v [m, H, V]; csr is the transpose."""
     grad_k, grad_v = (empty(*t.shape, dtype=stats.dtype) for t in (k, v))
-    arrays = *map(channels, (q, k, v, grad, grad_k, grad_v)), wide(stats)
+    arrays = *map(layout(q), (q, k, v, grad, grad_k, grad_v)), wide(stats)
     run_rows(grad_kv_rows, *shared(csr, q, *settings), *arrays, scratch=scratch(q))
     return grad_k.to(k.dtype), grad_v.to(v.dtype)
 
@@ -113,13 +117,14 @@ def shared(csr, q, weight, bias, edge, seed, factor, dropout, self_loops):
     rows = as_rows(csr)
     number = wide(q.new_empty(0)).dtype.type
     loops = int(self_loops)
-    threshold, kept = philox.threshold(dropout), philox.kept_factor(dropout)
-    edges = None if edge is None else channels(edge)
+    threshold = 0 if seed is None else philox.threshold(dropout)
+    kept = philox.kept_factor(dropout)
+    edges = None if edge is None else layout(q)(edge)
     inputs = Inputs(
         Numbers(number(factor), loops, loops * rows.idx.shape[0]),
-        None if seed is None else Dropout(int(seed), np.uint64(threshold), number(kept)),
-        None if weight is None else channels(weight),
-        None if bias is None else wide(bias),
+        Dropout(0 if seed is None else int(seed), np.uint64(threshold), number(kept)),
+        None if weight is None else layout(q)(weight),
+        np.empty((0, q.shape[1]), number) if bias is None else wide(bias),
         edges,
         edges if weight is None else None,
     )
@@ -131,11 +136,16 @@ def scratch(q: Tensor) -> Callable[[], Block]:
     return partial(new_block, q.shape[1], wide(q.new_empty(0)).dtype)
 
 
-def channels(features: Tensor) -> np.ndarray:
-    """Features [..., H, D] in the accumulation dtype, or [..., H] where D is 1.
+def layout(q: Tensor) -> Callable[[Tensor], np.ndarray]:
+    """How features become arrays: without an axis for D = 1 where queries have one channel.
 
-    It is the memory of features that have this dtype and are contiguous: results are written so.
+    The arrays are the memory of features of the right dtype without gaps: results are written so.
     """
+    return without_axis_of_one if q.shape[2] == 1 else wide
+
+
+def without_axis_of_one(features: Tensor) -> np.ndarray:
+    """Features [..., H, D] in the accumulation dtype, or [..., H] where D is 1."""
     array = wide(features)
     return array.reshape(array.shape[:-1]) if array.shape[-1] == 1 else array
 
@@ -231,9 +241,9 @@ def grad_q_rows(
                 m = factors_of(inputs.dropout, load(block.number, (0,)), h, q.dtype)
                 ds = choose(s == -np.inf, 0, p * (m * gu - stats[i, h, 2]))
                 add_query_grads(grad_q, grad_weight, i, h, block, count, s, ds, q, k, inputs)
-                if grad_bias is not None:
+                if grad_bias.size > 0:
                     set_numbers(grad_bias, block, count, h, ds)
-                if grad_edge is not None:
+                if grad_edge is not None and grad_edge.size > 0:
                     set_edge_grads(grad_edge, i, h, block, count, s, ds, m * p, q, k, grad, inputs)
 
 

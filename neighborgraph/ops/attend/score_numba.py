@@ -28,7 +28,7 @@ class Dropout(NamedTuple):
 
     Attributes:
         seed: int64.
-        threshold: uint64, at most 2^32.
+        threshold: uint64, at most 2^32; 0 keeps every edge.
         kept: What the weights of kept edges are multiplied with.
     """
 
@@ -38,19 +38,19 @@ class Dropout(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """What an edge's score and weight depend on beside its ends; None where absent.
+    """What an edge's score and weight depend on beside its ends.
 
     Attributes:
         numbers: Scale or slope, and self-loops.
         dropout: Which edges are kept.
         weight: w [H, D] of an additive score, None beside a dot product.
-        bias: [e', H].
-        edge: Vectors a [e', H, D] that join the keys.
-        value_edge: Those that join the values.
+        bias: [e', H], of size zero where absent.
+        edge: Vectors a [e', H, D] that join the keys, or None.
+        value_edge: Those that join the values, or None.
     """
 
     numbers: Numbers
-    dropout: Dropout | None
+    dropout: Dropout
     weight: Any
     bias: Any
     edge: Any
@@ -120,7 +120,7 @@ def settled(total, top):
 @inlined
 def factors_of(dropout, number, h, dtype):
     """The dropout factors m of edges."""
-    if dropout is None:
+    if dropout.threshold == 0:
         return spread(dtype.type(1))
     kept = word(dropout.seed, number, h) >= dropout.threshold
     return choose(kept, spread(dropout.kept), 0)
