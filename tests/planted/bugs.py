@@ -142,7 +142,12 @@ BUGS = (
         "return slope + 0 * share * (",
         BLOCK,
     ),
-    attend("a masked value counts", "if block.score[b] != -np.inf:", "if True:", BLOCK),
+    attend(
+        "a masked value counts",
+        "if block.score[b] != -np.inf:\n                    u = joined(",
+        "if True:\n                    u = joined(",
+        BLOCK,
+    ),
     attend("two infinite scores share", "total - np.float32(np.nan) if", "total if", SCORE),
     Bug(
         "exp loses the digits of its argument", EXP, "fma(n, -LOG_2_REST, fma(", "(fma(", EXP_TESTS
