@@ -96,10 +96,9 @@ class Kernel:
         for position, arg in enumerate(args):
             # By type, not isinstance: cheaper for the usual ones, and cuda.core passes a bool as
             # one byte.
-            kind = type(arg)
             if arg is None:
                 packed.append(0)
-            elif kind is int or kind is float:
+            elif type(arg) is int or type(arg) is float:
                 packed.append(arg)
             elif isinstance(arg, Tensor):
                 if arg.get_device() != index:
@@ -111,7 +110,7 @@ class Kernel:
             else:
                 raise DtypeError(
                     f"argument {position} of {self._instance.expression} must be a tensor, None, "
-                    f"an int or a float, got {kind.__name__}"
+                    f"an int or a float, got {type(arg).__name__}"
                 )
         return packed
 

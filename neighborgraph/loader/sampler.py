@@ -205,6 +205,7 @@ def both_ways(out: SamplerOutput | HeteroSamplerOutput) -> SamplerOutput | Heter
     """
     made = out.to_bidirectional()
     if isinstance(out, SamplerOutput):
+        assert out.edge is not None  # our sampler always gives numbers
         ends = torch.stack([torch.cat([out.row, out.col]), torch.cat([out.col, out.row])])
         edge = torch.cat([out.edge, out.edge])
         _, made.edge = coalesce(ends, edge, reduce="min", sort_by_row=False)
