@@ -75,6 +75,15 @@ def test_plot_without_matplotlib_is_refused_first(capsys, monkeypatch, tmp_path:
     assert "neighborgraph[plot]" in capsys.readouterr().err
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as a terminal has it; a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_keeps_its_rows(number: int, capsys, monkeypatch, tmp_path: Path) -> None:
     measure_cases = bench.measure_cases
