@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
 from torch_geometric.nn import MessagePassing
 
 from neighborgraph.checks import FLOAT_DTYPES
@@ -132,8 +133,7 @@ def transform_refusal() -> str:
     """Tracing and transforms that do not know this project's operators."""
     if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
         return "the layer is being traced"
-    functorch: Any = getattr(torch._C, "_functorch")  # noqa: B009, type stubs lack it
-    if functorch.peek_interpreter_stack() is not None:
+    if peek_interpreter_stack() is not None:
         return "a transform of torch.func"
     if torch.autograd.forward_ad._current_level >= 0:
         return "forward-mode differentiation"
