@@ -71,7 +71,7 @@ def measure_cases(
         say: Is told what comes next.
     """
     if device.type == "cuda":
-        # Before any peer: where torch.compile had run, calls took the host 1.5 to 3 times as long.
+        # Before any peer: after torch.compile had run, calls took the host up to three times longer.
         small = graph_like(HOST_GRAPH, device)
         for case in dict.fromkeys(replace(case, graph=HOST_GRAPH) for case in cases):
             yield from Bench(case, small, seconds).host_rows()
