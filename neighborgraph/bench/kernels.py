@@ -71,7 +71,7 @@ def measure_cases(
         say: Is told what comes next.
     """
     if device.type == "cuda":
-        # Before any peer: after torch.compile had run, calls took the host up to three times longer.
+        # Before any peer: after torch.compile had run, calls took the host up to 3 times as long.
         small = graph_like(HOST_GRAPH, device)
         for case in dict.fromkeys(replace(case, graph=HOST_GRAPH) for case in cases):
             yield from Bench(case, small, seconds).host_rows()
