@@ -20,9 +20,9 @@ from neighborgraph.ops.registration import (
     accumulation_dtype,
     as_factor,
     distinct,
-    expect_differentiable,
     expect_features,
     expect_graph,
+    wants_gradient,
 )
 
 REDUCTIONS = ("sum", "mean", "max", "min", "softmax")
@@ -93,7 +93,8 @@ def aggregate(
             f"reduce={reduce!r} must be one of {', '.join(REDUCTIONS)}{nearest(reduce, REDUCTIONS)}"
         )
     expect_shape("x", x, (graph.num_cols, *x.shape[1:]), "one row per source")
-    expect_differentiable(graph, x)
+    if graph.cols is None and wants_gradient((x,)):
+        graph.expect_cols("a gradient")
     features = x.reshape(graph.num_cols, x.shape[1:].numel())
     if reduce == "softmax":
         expect_same_device(graph=graph.rows.ptr, x=x)
@@ -116,9 +117,8 @@ def aggregate(
         row_scale = negative(row_scale, graph.num_rows, features)
         col_scale = negative(col_scale, graph.num_cols, features)
     function = Sum if reduce in ("sum", "mean") else Max
-    csr = *graph.rows, *(graph.cols or ())
     tensors = distinct(features, weight, add, row_scale, col_scale)
-    out = function.apply(*tensors, add_scale, *csr)
+    out = function.apply(*tensors, add_scale, graph.rows, graph.cols)
     return out.view(graph.num_rows, *x.shape[1:])
 
 
