@@ -195,7 +195,7 @@ def prepared(
             f"self_loops=True needs as many receivers as sources, got {graph.num_rows} and "
             f"{graph.num_cols}"
         )
-    if edge is not None or not fits_at_sight(graph, q, k, v):
+    if not fits_at_sight(graph, q, k, v, edge, self_loops):
         q, k, v, edge = checked_features(graph, q, k, v, edge, self_loops)
     heads, width = q.shape[1:]
     if bias is not None:
@@ -220,10 +220,16 @@ def prepared(
     return q, k, v, weight, bias, edge, seed, factor, float(dropout), bool(self_loops)
 
 
-def fits_at_sight(graph: Graph, q: Tensor, k: Tensor, v: Tensor) -> bool:
+def fits_at_sight(
+    graph: Graph, q: Tensor, k: Tensor, v: Tensor, edge: Tensor | None, self_loops: bool
+) -> bool:
     """Whether features are right beyond doubt: what nearly all are, told in 2 µs of host time."""
     if not type(q) is type(k) is type(v) is Tensor:
         return False
+    if edge is not None:
+        shape = edge_rows(graph, self_loops), *k.shape[1:]
+        if type(edge) is not Tensor or edge.dtype != q.dtype or edge.shape != shape:
+            return False
     dtype, key_shape, value_shape = q.dtype, k.shape, v.shape
     return (
         dtype in FLOAT_DTYPES
