@@ -62,13 +62,12 @@ TABLE = {
 def test_by_hand(device: str, name: str) -> None:
     item_scores, seen, k, scores, ids = TABLE[name]
     users, items = torch.ones(1, 1), torch.tensor(item_scores, dtype=torch.float32).view(-1, 1)
-    pair = torch.tensor([0, len(seen)]), torch.tensor(seen, dtype=torch.int64)
-    on_device = [t.to(device) for t in (users, items, *pair)]
-    result = topk(*on_device[:2], k, (on_device[2], on_device[3]))
-    assert lists_of(result) == ([scores], [ids])
-    assert lists_of(reference.topk(users, items, k, *pair)) == ([scores], [ids])
+    rowptr, column = torch.tensor([0, len(seen)]), torch.tensor(seen, dtype=torch.int64)
+    assert lists_of(reference.topk(users, items, k, rowptr, column)) == ([scores], [ids])
+    users, items, rowptr, column = (t.to(device) for t in (users, items, rowptr, column))
+    assert lists_of(topk(users, items, k, (rowptr, column))) == ([scores], [ids])
     if not seen:
-        assert lists_of(topk(*on_device[:2], k)) == ([scores], [ids])
+        assert lists_of(topk(users, items, k)) == ([scores], [ids])
 
 
 def test_users_have_lists_of_their_own(device: str) -> None:
