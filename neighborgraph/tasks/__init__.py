@@ -5,6 +5,7 @@ from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.fit import Fitted, fit
 from neighborgraph.tasks.metrics import accuracy
 from neighborgraph.tasks.node_classification import NodeClassification
+from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
 from neighborgraph.tasks.recipe import Recipe, load_recipe
 
 __all__ = [
@@ -12,9 +13,12 @@ __all__ = [
     "Evaluation",
     "Fitted",
     "NodeClassification",
+    "RankingMetrics",
     "Recipe",
     "Task",
     "accuracy",
+    "evaluate_ranking",
     "fit",
     "load_recipe",
+    "rows_of",
 ]
