@@ -8,12 +8,14 @@ from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
 from neighborgraph.models.dagnn import DAGNN
 from neighborgraph.models.gcn import GCN
+from neighborgraph.models.lightgcn import LightGCN
 from neighborgraph.models.mlp import MLP
+from neighborgraph.models.recommender import Recommender
 
 MODELS: dict[str, type[nn.Module]] = {"dagnn": DAGNN, "gcn": GCN, "mlp": MLP}
 """Command-line name to class."""
 
-__all__ = ["DAGNN", "GCN", "MLP", "MODELS", "build", "find"]
+__all__ = ["DAGNN", "GCN", "MLP", "MODELS", "LightGCN", "Recommender", "build", "find"]
 
 
 def find(name: str) -> type[nn.Module]:
