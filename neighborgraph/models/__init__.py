@@ -11,11 +11,12 @@ from neighborgraph.models.gcn import GCN
 from neighborgraph.models.lightgcn import LightGCN
 from neighborgraph.models.mlp import MLP
 from neighborgraph.models.recommender import Recommender
+from neighborgraph.models.ultragcn import UltraGCN
 
 MODELS: dict[str, type[nn.Module]] = {"dagnn": DAGNN, "gcn": GCN, "mlp": MLP}
 """Command-line name to class."""
 
-__all__ = ["DAGNN", "GCN", "MLP", "MODELS", "LightGCN", "Recommender", "build", "find"]
+__all__ = ["DAGNN", "GCN", "MLP", "MODELS", "LightGCN", "Recommender", "UltraGCN", "build", "find"]
 
 
 def find(name: str) -> type[nn.Module]:
