@@ -108,7 +108,12 @@ def test_recommendations_are_those_of_pyg(pairs) -> None:
     ours = build(pairs, num_layers=2)
     theirs, edges = pyg_twin(ours, pairs)
     users, items = torch.arange(USERS), torch.arange(USERS, NODES)
-    for options in ({}, {"k": 3}, {"src_index": users[3:7], "dst_index": items.flip(0), "k": 5}):
+    chosen: list[dict[str, Any]] = [
+        {},
+        {"k": 3},
+        {"src_index": users[3:7], "dst_index": items.flip(0), "k": 5},
+    ]
+    for options in chosen:
         assert torch.equal(ours.recommend(**options), theirs.recommend(edges, **options))
 
 
