@@ -54,7 +54,7 @@ RIM = {
     ),
     "ogb": ("data/*.py", "bench/*.py"),
     "sklearn": ("data/*.py",),
-    "scipy": ("data/*.py", "graph/convert.py", "bench/*.py"),
+    "scipy": ("data/*.py", "graph/convert.py", "models/cooccurrence.py", "bench/*.py"),
     "torch_sparse": ("graph/convert.py", "bench/*.py"),
     "torch_scatter": ("bench/*.py",),
     "matplotlib": ("bench/*.py",),

@@ -8,12 +8,32 @@ from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
 from neighborgraph.models.dagnn import DAGNN
 from neighborgraph.models.gcn import GCN
+from neighborgraph.models.lightgcn import LightGCN
 from neighborgraph.models.mlp import MLP
+from neighborgraph.models.recommender import Recommender
+from neighborgraph.models.ultragcn import UltraGCN
 
-MODELS: dict[str, type[nn.Module]] = {"dagnn": DAGNN, "gcn": GCN, "mlp": MLP}
+MODELS: dict[str, type[nn.Module]] = {
+    "dagnn": DAGNN,
+    "gcn": GCN,
+    "lightgcn": LightGCN,
+    "mlp": MLP,
+    "ultragcn": UltraGCN,
+}
 """Command-line name to class."""
 
-__all__ = ["DAGNN", "GCN", "MLP", "MODELS", "build", "build_recommender", "find"]
+__all__ = [
+    "DAGNN",
+    "GCN",
+    "MLP",
+    "MODELS",
+    "LightGCN",
+    "Recommender",
+    "UltraGCN",
+    "build",
+    "build_recommender",
+    "find",
+]
 
 
 def find(name: str) -> type[nn.Module]:
