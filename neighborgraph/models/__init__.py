@@ -2,7 +2,7 @@
 
 import inspect
 
-from torch import nn
+from torch import Tensor, nn
 
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
@@ -13,10 +13,27 @@ from neighborgraph.models.mlp import MLP
 from neighborgraph.models.recommender import Recommender
 from neighborgraph.models.ultragcn import UltraGCN
 
-MODELS: dict[str, type[nn.Module]] = {"dagnn": DAGNN, "gcn": GCN, "mlp": MLP}
+MODELS: dict[str, type[nn.Module]] = {
+    "dagnn": DAGNN,
+    "gcn": GCN,
+    "lightgcn": LightGCN,
+    "mlp": MLP,
+    "ultragcn": UltraGCN,
+}
 """Command-line name to class."""
 
-__all__ = ["DAGNN", "GCN", "MLP", "MODELS", "LightGCN", "Recommender", "UltraGCN", "build", "find"]
+__all__ = [
+    "DAGNN",
+    "GCN",
+    "MLP",
+    "MODELS",
+    "LightGCN",
+    "Recommender",
+    "UltraGCN",
+    "build",
+    "build_recommender",
+    "find",
+]
 
 
 def find(name: str) -> type[nn.Module]:
@@ -32,7 +49,7 @@ def find(name: str) -> type[nn.Module]:
 
 
 def build(name: str, in_channels: int, out_channels: int, **options: object) -> nn.Module:
-    """Build the model called ``name``.
+    """Build the model of nodes called ``name``.
 
     Args:
         name: A key of ``MODELS``.
@@ -43,12 +60,38 @@ def build(name: str, in_channels: int, out_channels: int, **options: object) -> 
     Raises:
         ConfigError: The name or an option is unknown, missing, or of another type.
     """
+    sizes = {"in_channels": in_channels, "out_channels": out_channels}
+    return construct(name, sizes, options)
+
+
+def build_recommender(
+    name: str, num_users: int, num_items: int, train_pairs: Tensor, **options: object
+) -> nn.Module:
+    """Build the recommender called ``name``.
+
+    Args:
+        name: A key of ``MODELS``.
+        num_users: U.
+        num_items: I.
+        train_pairs: [2, n] int64 training pairs, sorted by (user, item).
+        **options: The class's other keyword arguments, such as ``embedding_dim``.
+
+    Raises:
+        ConfigError: The name or an option is unknown, missing, or of another type.
+    """
+    sizes = {"num_users": num_users, "num_items": num_items, "train_pairs": train_pairs}
+    return construct(name, sizes, options)
+
+
+def construct(name: str, sizes: dict[str, object], options: dict[str, object]) -> nn.Module:
+    """The model called ``name``, after a check of its options."""
     model = find(name)
-    parameters = {
-        key: parameter
-        for key, parameter in inspect.signature(model).parameters.items()
-        if key not in ("in_channels", "out_channels")
-    }
+    parameters = inspect.signature(model).parameters
+    if not sizes.keys() <= parameters.keys():
+        raise ConfigError(
+            f"{name} cannot be built from {', '.join(sizes)}: it is a model of another task"
+        )
+    parameters = {key: p for key, p in parameters.items() if key not in sizes}
     for key, value in options.items():
         if key not in parameters:
             raise ConfigError(f"{name} has no option {key!r}{nearest(key, parameters)}")
@@ -64,6 +107,6 @@ def build(name: str, in_channels: int, out_channels: int, **options: object) -> 
         if parameter.default is parameter.empty and key not in options:
             raise ConfigError(f"{name} needs the option {key!r}")
     try:
-        return model(in_channels=in_channels, out_channels=out_channels, **options)
+        return model(**sizes, **options)
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error

@@ -10,6 +10,7 @@ from neighborgraph.ops.attend import (
 )
 from neighborgraph.ops.precompile import precompile_aggregate, precompile_attend
 from neighborgraph.ops.sample import Draw, Population, relabel, sample_neighbors
+from neighborgraph.ops.topk import topk
 
 __all__ = [
     "Additive",
@@ -24,4 +25,5 @@ __all__ = [
     "precompile_attend",
     "relabel",
     "sample_neighbors",
+    "topk",
 ]

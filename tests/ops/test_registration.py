@@ -29,6 +29,7 @@ from neighborgraph.ops.registration import (
     rows_and_cols,
 )
 from neighborgraph.ops.sample import Population
+from neighborgraph.ops.topk import topk  # noqa: F401, so that it is registered
 from neighborgraph.testing import from_degrees, from_pairs, random_graph
 
 # Shape and dtype classes: a graph, a dtype, heads, width, and how tensors lie in memory.
@@ -127,11 +128,19 @@ def compress_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tupl
         yield graph.edge_index.int(), n, m, transpose, False
 
 
+def topk_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
+    """Rows as users and columns as items; neighbours are seen, then nothing is."""
+    users, items = draw(graph.num_rows).flatten(1), draw(graph.num_cols).flatten(1)
+    yield users, items, 3, graph.rows.ptr, graph.rows.idx
+    yield users, items, graph.num_cols + 1, None, None
+
+
 ARGUMENTS = {
     "aggregate": aggregate_arguments,
     "attend": attend_arguments,
     "compress": compress_arguments,
     "sample": sample_arguments,
+    "topk": topk_arguments,
 }
 
 
@@ -167,7 +176,7 @@ def test_every_operator_of_the_namespace_is_listed() -> None:
         if name.startswith("neighborgraph::")
     }
     assert defined == set(OPERATORS)
-    assert len(OPERATORS) == len(set(OPERATORS)) == 10
+    assert len(OPERATORS) == len(set(OPERATORS)) == 11
 
 
 def test_operators_work_on_meta_tensors() -> None:

@@ -23,7 +23,7 @@ def progress(
 def note(losses: list[float]) -> Progress:
     reached = progress()
     for loss in losses:
-        reached.note(Evaluation(loss, {"test_acc": loss}))
+        reached.note(Evaluation(loss, {"test_acc": loss}), 0.5, 1.0)
     return reached
 
 
@@ -82,7 +82,7 @@ def test_other_parameters_are_refused_by_name(tmp_path: Path) -> None:
 def test_a_skipped_checkpoint_is_said(tmp_path: Path, caplog) -> None:
     reached = progress(tmp_path)
     reached.save()
-    reached.note(Evaluation(1.0, {}))
+    reached.note(Evaluation(1.0, {}), 0.5, 1.0)
     reached.save()
     (Checkpoints(tmp_path).newest_first()[0] / "state.json").unlink()
     again = progress(tmp_path)
