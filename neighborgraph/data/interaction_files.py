@@ -189,7 +189,9 @@ def read_delimited(path: Path, delimiter: str) -> tuple[list[str], Iterator[tupl
     return [name.strip() for name in header], rows()
 
 
-def read_parquet(path: Path, columns: Sequence[str]) -> tuple[list[str], Iterator[tuple[int, list]]]:
+def read_parquet(
+    path: Path, columns: Sequence[str]
+) -> tuple[list[str], Iterator[tuple[int, list]]]:
     """The same of a Parquet file; only the named columns are read."""
     try:
         import pyarrow

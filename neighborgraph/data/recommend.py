@@ -35,9 +35,7 @@ def load_lastfm(root: Path) -> InteractionLog:
     """
     folder = find_folder(root, "lastfm", ("data1.txt", "test1.txt"))
     train, test = (read_counts(folder / name) for name in ("data1.txt", "test1.txt"))
-    return log_of_adjacency(
-        "lastfm", train, test, "HetRec 2011 Last.fm, split of LightGCN's code"
-    )
+    return log_of_adjacency("lastfm", train, test, "HetRec 2011 Last.fm, split of LightGCN's code")
 
 
 def read_counts(path: Path) -> Adjacency:

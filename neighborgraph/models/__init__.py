@@ -100,7 +100,7 @@ def construct(name: str, sizes: dict[str, object], options: dict[str, object]) -
         fits = type(value) is wanted or (wanted is float and type(value) is int)
         if not fits:
             raise ConfigError(
-                f"{name} option {key!r} must be {wanted.__name__}, got {value!r} "
+                f"{name} option {key!r} must be {getattr(wanted, '__name__', wanted)}, got {value!r} "
                 f"({type(value).__name__})"
             )
     for key, parameter in parameters.items():

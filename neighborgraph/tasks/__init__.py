@@ -5,14 +5,18 @@ from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.fit import Fitted, fit
 from neighborgraph.tasks.metrics import accuracy
 from neighborgraph.tasks.node_classification import NodeClassification
+from neighborgraph.tasks.ranker import Ranker
 from neighborgraph.tasks.recipe import Recipe, load_recipe
+from neighborgraph.tasks.recommendation import Recommendation
 
 __all__ = [
     "Checkpoints",
     "Evaluation",
     "Fitted",
     "NodeClassification",
+    "Ranker",
     "Recipe",
+    "Recommendation",
     "Task",
     "accuracy",
     "fit",
