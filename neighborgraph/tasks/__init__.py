@@ -6,6 +6,7 @@ from neighborgraph.tasks.fit import Fitted, fit
 from neighborgraph.tasks.metrics import accuracy
 from neighborgraph.tasks.node_classification import NodeClassification
 from neighborgraph.tasks.ranker import Ranker
+from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
 from neighborgraph.tasks.recipe import Recipe, load_recipe
 from neighborgraph.tasks.recommendation import Recommendation
 
@@ -15,10 +16,13 @@ __all__ = [
     "Fitted",
     "NodeClassification",
     "Ranker",
+    "RankingMetrics",
     "Recipe",
     "Recommendation",
     "Task",
     "accuracy",
+    "evaluate_ranking",
     "fit",
     "load_recipe",
+    "rows_of",
 ]
