@@ -207,7 +207,9 @@ def read_parquet(
     except (OSError, pyarrow.ArrowException) as error:
         raise DataFileError(f"cannot read {path} as Parquet: {error}") from error
     values = (column.to_pylist() for column in table.columns)
-    return table.column_names, ((n, list(row)) for n, row in enumerate(zip(*values), start=1))
+    return table.column_names, (
+        (n, list(row)) for n, row in enumerate(zip(*values, strict=True), start=1)
+    )
 
 
 def log_of_table(

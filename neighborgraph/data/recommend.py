@@ -6,8 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neighborgraph.data.interaction_files import malformed, read_adjacency_folder, read_text
-from neighborgraph.data.interaction_files import Adjacency, log_of_adjacency
+from neighborgraph.data.interaction_files import (
+    Adjacency,
+    log_of_adjacency,
+    malformed,
+    read_adjacency_folder,
+    read_text,
+)
 from neighborgraph.data.interaction_log import InteractionLog, log_of
 from neighborgraph.errors import DataFileError
 

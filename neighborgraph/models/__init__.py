@@ -100,8 +100,8 @@ def construct(name: str, sizes: dict[str, object], options: dict[str, object]) -
         fits = type(value) is wanted or (wanted is float and type(value) is int)
         if not fits:
             raise ConfigError(
-                f"{name} option {key!r} must be {getattr(wanted, '__name__', wanted)}, got {value!r} "
-                f"({type(value).__name__})"
+                f"{name} option {key!r} must be {getattr(wanted, '__name__', wanted)}, got "
+                f"{value!r} ({type(value).__name__})"
             )
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in options:

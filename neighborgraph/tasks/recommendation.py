@@ -16,6 +16,8 @@ from neighborgraph.tasks.step import CapturedStep, Step
 KS = (10, 20)
 """Lengths of lists that are judged."""
 SELECTED_BY = "recall@20"
+KEPT_OF_VALIDATION = (SELECTED_BY, "ndcg@20")
+"""Metrics of the validation part that are of use; of the test all are."""
 DRAWN_AT_ONCE = 2**24
 """At most so many negatives are in memory, or those of one batch."""
 
@@ -111,7 +113,8 @@ class Recommendation(Task):
         metrics = {}
         for part, pairs in self.parts.items():
             found = evaluate_ranking(users, items, self.seen[part], pairs, KS)
-            metrics |= {f"{part}_{name}": value for name, value in found.items()}
+            kept = found if part == "test" else KEPT_OF_VALIDATION
+            metrics |= {f"{part}_{name}": found[name] for name in kept}
         selecting = "val" if "val" in self.parts else "test"
         return Evaluation(1 - metrics[f"{selecting}_{SELECTED_BY}"], metrics)
 
