@@ -119,7 +119,16 @@ def choose_source(options: argparse.Namespace, recommends: bool) -> Source:
         raise ConfigError(f"--interactions is for recommenders; {options.models} is none")
     if path is not None and name is not None:
         raise ConfigError(f"{name} and --interactions are two data sets; name one")
-    if path is not None and not options.tiny:
+    if name is not None:
+        readers = data.INTERACTIONS if recommends else data.NODES
+        data.expect_known(name, data.DATASETS)
+        data.expect_known(name, readers, f"data set for {options.models}")
+    if options.tiny:
+        tiny = "tiny-interactions" if recommends else "tiny"
+        return Source(name or tiny, named_reader(options, tiny, recommends))
+    if name is not None:
+        return Source(name, named_reader(options, name, recommends))
+    if path is not None:
         columns = data.Columns(
             options.user_column,
             options.item_column,
@@ -128,20 +137,17 @@ def choose_source(options: argparse.Namespace, recommends: bool) -> Source:
             options.min_weight,
         )
         return Source("default", lambda: data.read_interactions(path, columns))
-    if name is None and not options.tiny:
-        raise ConfigError(
-            "the following arguments are required: DATASET"
-            f"{' (or --interactions FILE)' if recommends else ''}; see neighborgraph run --help"
-        )
-    readers = data.INTERACTIONS if recommends else data.NODES
-    if name is not None:
-        data.expect_known(name, data.DATASETS)
-        data.expect_known(name, readers, f"data set for {options.models}")
-    tiny = "tiny-interactions" if recommends else "tiny"
-    loaded = tiny if options.tiny else name
+    alternative = " (or --interactions FILE)" if recommends else ""
+    raise ConfigError(
+        f"the following arguments are required: DATASET{alternative}; see neighborgraph run --help"
+    )
+
+
+def named_reader(options: argparse.Namespace, name: str, recommends: bool) -> Callable[[], Dataset]:
+    """The reader of a data set with a name."""
     if recommends:
-        return Source(name or tiny, lambda: data.load_interactions(loaded, options.data_root))
-    return Source(name or tiny, lambda: data.load(loaded, options.data_root, options.download))
+        return lambda: data.load_interactions(name, options.data_root)
+    return lambda: data.load(name, options.data_root, options.download)
 
 
 def announce(run: Run, dataset: str) -> None:

@@ -1,6 +1,7 @@
 """Models, one paper a file, and the one table of their names."""
 
 import inspect
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -83,7 +84,7 @@ def build_recommender(
     return construct(name, sizes, options)
 
 
-def construct(name: str, sizes: dict[str, object], options: dict[str, object]) -> nn.Module:
+def construct(name: str, sizes: Mapping[str, object], options: Mapping[str, object]) -> nn.Module:
     """The model called ``name``, after a check of its options."""
     model = find(name)
     parameters = inspect.signature(model).parameters
