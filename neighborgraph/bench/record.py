@@ -28,6 +28,7 @@ class Record:
         commit: Of the checkout, with ``-dirty`` when it was changed; empty outside of one.
         command: What was typed.
         date: UTC, ISO 8601.
+        protocol: What selected the best epoch: ``validation``, or ``published``, which is the test.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Record:
     commit: str
     command: str
     date: str
+    protocol: str = "validation"
 
 
 def append_record(path: Path, record: Record) -> None:
@@ -81,6 +83,8 @@ def read_records(path: Path) -> list[Record]:
     for number, line in enumerate(lines, start=1):
         try:
             values = json.loads(line)
+            # The protocol is missing in records of before it had a choice.
+            values = {"protocol": "validation"} | values
             records.append(Record(**{f.name: values[f.name] for f in fields(Record)}))
         except (ValueError, KeyError, TypeError) as error:
             raise DataFileError(f"{path}, line {number} is not a record: {error!r}") from error

@@ -1,9 +1,8 @@
 """Data sets, one format a file, and the one table of their names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from neighborgraph.checks import nearest
 from neighborgraph.data.builtin import load_digits
@@ -19,7 +18,6 @@ from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.errors import ConfigError
 from neighborgraph.paths import data_root
 
-T = TypeVar("T")
 Reader = Callable[[Path, bool], NodeDataset]
 """(data root, whether a download is allowed) to data set."""
 
@@ -50,23 +48,22 @@ __all__ = [
     "Interactions",
     "NodeDataset",
     "Split",
-    "find",
+    "expect_known",
     "load",
     "load_interactions",
     "read_interactions",
 ]
 
 
-def find(name: str, readers: Mapping[str, T], what: str = "data set") -> T:
-    """The reader called ``name``.
+def expect_known(name: str, readers: Collection[str], what: str = "data set") -> None:
+    """Refuse a name that is not among ``readers``.
 
     Raises:
-        ConfigError: There is none among these; names the nearest.
+        ConfigError: There is none called that; names the nearest.
     """
     if name not in readers:
         known = ", ".join(sorted(readers))
         raise ConfigError(f"unknown {what} {name!r}{nearest(name, readers)} (known: {known})")
-    return readers[name]
 
 
 def load(name: str, root: Path | str | None = None, download: bool = False) -> NodeDataset:
@@ -82,8 +79,8 @@ def load(name: str, root: Path | str | None = None, download: bool = False) -> N
         ConfigError: ``name`` is unknown.
         DataFileError: A file is absent, damaged, or not what its name claims.
     """
-    read = find(name, NODES)
-    return read(folder_of(root), download)
+    expect_known(name, NODES)
+    return NODES[name](folder_of(root), download)
 
 
 def load_interactions(name: str, root: Path | str | None = None) -> InteractionLog:
@@ -98,8 +95,8 @@ def load_interactions(name: str, root: Path | str | None = None) -> InteractionL
         ConfigError: ``name`` is unknown.
         DataFileError: A file is absent, damaged, or not what its name claims.
     """
-    read = find(name, INTERACTIONS)
-    return read(folder_of(root))
+    expect_known(name, INTERACTIONS)
+    return INTERACTIONS[name](folder_of(root))
 
 
 def folder_of(root: Path | str | None) -> Path:

@@ -189,7 +189,9 @@ def read_delimited(path: Path, delimiter: str) -> tuple[list[str], Iterator[tupl
     return [name.strip() for name in header], rows()
 
 
-def read_parquet(path: Path, columns: Sequence[str]) -> tuple[list[str], Iterator[tuple[int, list]]]:
+def read_parquet(
+    path: Path, columns: Sequence[str]
+) -> tuple[list[str], Iterator[tuple[int, list]]]:
     """The same of a Parquet file; only the named columns are read."""
     try:
         import pyarrow
@@ -205,7 +207,9 @@ def read_parquet(path: Path, columns: Sequence[str]) -> tuple[list[str], Iterato
     except (OSError, pyarrow.ArrowException) as error:
         raise DataFileError(f"cannot read {path} as Parquet: {error}") from error
     values = (column.to_pylist() for column in table.columns)
-    return table.column_names, ((n, list(row)) for n, row in enumerate(zip(*values), start=1))
+    return table.column_names, (
+        (n, list(row)) for n, row in enumerate(zip(*values, strict=True), start=1)
+    )
 
 
 def log_of_table(

@@ -6,8 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neighborgraph.data.interaction_files import malformed, read_adjacency_folder, read_text
-from neighborgraph.data.interaction_files import Adjacency, log_of_adjacency
+from neighborgraph.data.interaction_files import (
+    Adjacency,
+    log_of_adjacency,
+    malformed,
+    read_adjacency_folder,
+    read_text,
+)
 from neighborgraph.data.interaction_log import InteractionLog, log_of
 from neighborgraph.errors import DataFileError
 
@@ -35,9 +40,7 @@ def load_lastfm(root: Path) -> InteractionLog:
     """
     folder = find_folder(root, "lastfm", ("data1.txt", "test1.txt"))
     train, test = (read_counts(folder / name) for name in ("data1.txt", "test1.txt"))
-    return log_of_adjacency(
-        "lastfm", train, test, "HetRec 2011 Last.fm, split of LightGCN's code"
-    )
+    return log_of_adjacency("lastfm", train, test, "HetRec 2011 Last.fm, split of LightGCN's code")
 
 
 def read_counts(path: Path) -> Adjacency:

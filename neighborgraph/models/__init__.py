@@ -1,6 +1,7 @@
 """Models, one paper a file, and the one table of their names."""
 
 import inspect
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -83,7 +84,7 @@ def build_recommender(
     return construct(name, sizes, options)
 
 
-def construct(name: str, sizes: dict[str, object], options: dict[str, object]) -> nn.Module:
+def construct(name: str, sizes: Mapping[str, object], options: Mapping[str, object]) -> nn.Module:
     """The model called ``name``, after a check of its options."""
     model = find(name)
     parameters = inspect.signature(model).parameters
@@ -100,8 +101,8 @@ def construct(name: str, sizes: dict[str, object], options: dict[str, object]) -
         fits = type(value) is wanted or (wanted is float and type(value) is int)
         if not fits:
             raise ConfigError(
-                f"{name} option {key!r} must be {wanted.__name__}, got {value!r} "
-                f"({type(value).__name__})"
+                f"{name} option {key!r} must be {getattr(wanted, '__name__', wanted)}, got "
+                f"{value!r} ({type(value).__name__})"
             )
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in options:

@@ -271,7 +271,7 @@ def parse_recipe(name: str, tables: Table, where: str) -> Recipe:
     for key, value in tables.get("model", {}).items():
         if type(value) not in (int, float, bool, str):
             raise ConfigError(f"{where}: model.{key} must be one value, got {value!r}")
-    parsed = {
+    parsed: dict[str, Any] = {"published": None} | {
         section: parse_section(kind, section, tables, where)
         for section, kind in sections.items()
         if section != "published" or section in tables
@@ -280,7 +280,7 @@ def parse_recipe(name: str, tables: Table, where: str) -> Recipe:
         name=name,
         task=tables.get("task", DEFAULT_TASK),
         model=dict(tables.get("model", {})),
-        **{"published": None} | parsed,
+        **parsed,
     )
 
 

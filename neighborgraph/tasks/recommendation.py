@@ -16,6 +16,8 @@ from neighborgraph.tasks.step import CapturedStep, Step
 KS = (10, 20)
 """Lengths of lists that are judged."""
 SELECTED_BY = "recall@20"
+KEPT_OF_VALIDATION = (SELECTED_BY, "ndcg@20")
+"""Metrics of the validation part that are of use; of the test all are."""
 DRAWN_AT_ONCE = 2**24
 """At most so many negatives are in memory, or those of one batch."""
 
@@ -62,10 +64,10 @@ class Recommendation(Task):
             draw: A key of ``SAMPLERS``: how the pairs of an epoch are drawn.
             device: Where to train.
         """
+        self.data = data
         self.seed = seed
         self.batch_size = batch_size
         self.device = torch.device(device)
-        self.protocol = data.protocol
         train = data.train.to(device)
         self.sampler = SAMPLERS[draw](train)
         self.parts = {"test": data.test.to(device)}
@@ -107,14 +109,20 @@ class Recommendation(Task):
         Metrics are named ``val_recall@20``, ``test_ndcg@20`` and so on. Under the protocol
         ``published`` there are only those of the test, and they select.
         """
-        recommender: Recommender = model  # pyright: ignore[reportAssignmentType]
-        users, items = recommender.embeddings()
+        users, items = self.embeddings(model)
         metrics = {}
         for part, pairs in self.parts.items():
             found = evaluate_ranking(users, items, self.seen[part], pairs, KS)
-            metrics |= {f"{part}_{name}": value for name, value in found.items()}
+            kept = found if part == "test" else KEPT_OF_VALIDATION
+            metrics |= {f"{part}_{name}": found[name] for name in kept}
         selecting = "val" if "val" in self.parts else "test"
         return Evaluation(1 - metrics[f"{selecting}_{SELECTED_BY}"], metrics)
+
+    @torch.no_grad()
+    def embeddings(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """Users [U, d] and items [I, d] of ``model`` as it is used."""
+        recommender: Recommender = model.eval()  # pyright: ignore[reportAssignmentType]
+        return recommender.embeddings()
 
 
 def keyed_generator(device: torch.device, seed: int, epoch: int) -> torch.Generator:

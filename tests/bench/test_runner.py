@@ -114,4 +114,4 @@ def test_finished_run_is_done_anew_without_resume(tmp_path: Path) -> None:
 
 def test_wrong_model_option_names_the_recipe(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"dagnn/default, section \[model\]: .*'hopps'.*'hops'"):
-        make(tmp_path, "model.hopps=3", model="dagnn").build_model()
+        make(tmp_path, "model.hopps=3", model="dagnn").check()
