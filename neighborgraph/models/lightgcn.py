@@ -85,8 +85,8 @@ class LightGCN(Recommender):
             )
         expect_weights(reg=reg)
         for layer, weight in enumerate(alpha):
-            if not math.isfinite(weight):
-                raise InputError(f"alpha[{layer}]={weight} must be finite")
+            if not isinstance(weight, int | float) or not math.isfinite(weight):
+                raise InputError(f"alpha[{layer}]={weight!r} must be a finite number")
         if init not in INITS:
             raise InputError(
                 f"init={init!r} must be one of {', '.join(INITS)}{nearest(init, INITS)}"
