@@ -24,6 +24,7 @@ from neighborgraph.bench.measurement import (
 )
 from neighborgraph.bench.peers import TITLES
 from neighborgraph.bench.plot import draw, expect_matplotlib
+from neighborgraph.bench.ranking import chosen_catalogues, ranking_rows
 from neighborgraph.bench.recommend import recommend_rows
 from neighborgraph.bench.sampling import DEFAULT_GRAPHS, sampling_rows
 from neighborgraph.checks import nearest
@@ -31,7 +32,7 @@ from neighborgraph.cli.device import choose_device
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.interrupt import Stopped
 
-OPS = (*PARSERS, "build", "sample", "recommend")
+OPS = (*PARSERS, "build", "sample", "recommend", "topk")
 DEFAULT_EDGES = 1_000_000
 
 EPILOG = """\
@@ -53,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     add = parser.add_argument
-    ops = "attend, aggregate (default: both), layers, build (a Graph), sample, recommend"
+    ops = "attend, aggregate (default: both), layers, build, sample, recommend, topk"
     add("ops", nargs="*", metavar="OP", help=ops)
     add("--graphs", nargs="+", default=[], metavar="NAME", help="arxiv, reddit-random, mesh, ...")
     add("--scores", nargs="+", default=[], metavar="SCORE", help="of attend: dot, gatv2+edge, ...")
@@ -145,6 +146,7 @@ def chosen_rows(options: argparse.Namespace, device: torch.device) -> Iterator[M
         dtypes=options.dtypes,
         heads=options.heads,
     )
+    catalogues = chosen_catalogues(options.graphs, device.type) if "topk" in ops else []
     peers = chosen_peers(options.peers)
 
     def measured() -> Iterator[Measurement]:
@@ -158,6 +160,8 @@ def chosen_rows(options: argparse.Namespace, device: torch.device) -> Iterator[M
             yield from recommend_rows(
                 device, options.seconds, peers="pyg" in peers, root=options.data_root
             )
+        for catalogue in catalogues:
+            yield from ranking_rows(catalogue, device, options.seconds, peers)
 
     return measured()
 

@@ -1,9 +1,9 @@
 """Models, one paper a file, and the one table of their names."""
 
 import inspect
+from collections.abc import Mapping
 from types import UnionType
 from typing import Any, get_args, get_origin
-from collections.abc import Mapping
 
 from torch import Tensor, nn
 
