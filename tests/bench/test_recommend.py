@@ -7,6 +7,7 @@ import torch
 
 from neighborgraph.bench import recommend
 from neighborgraph.bench.recommend import (
+    MODELS,
     Data,
     PublishedUltraGCN,
     PygLightGCN,
@@ -27,6 +28,8 @@ def data() -> Data:
 
 def test_rows(data: Data, monkeypatch) -> None:
     monkeypatch.setattr(recommend, "gowalla", lambda device, root: data)
+    for name, (_, trainees_of) in MODELS.items():
+        monkeypatch.setitem(MODELS, name, (32, trainees_of))
     rows = list(recommend_rows(CPU, 0.01))
     stages = ["draw", "loss", "loss + backward", "whole step"]
     expected = [
