@@ -55,9 +55,11 @@ struct Shortlist {
         __syncthreads();
     }
 
-    // Bitonic, the largest first.
+    // Bitonic, the largest first. Unrolled it would not fit into the instruction cache.
     __device__ void sort() {
+#pragma unroll 1
         for (int run = 2; run <= SIZE; run *= 2)
+#pragma unroll 1
             for (int step = run / 2; step > 0; step /= 2) {
                 __syncthreads();
                 for (int pair = threadIdx.x; pair < SIZE / 2; pair += BLOCK) {

@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Mapping
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 from torch import Tensor, nn
 
@@ -97,12 +99,10 @@ def construct(name: str, sizes: Mapping[str, object], options: Mapping[str, obje
         if key not in parameters:
             raise ConfigError(f"{name} has no option {key!r}{nearest(key, parameters)}")
         wanted = parameters[key].annotation
-        # bool is an int to Python, and an int is a fine float; nothing else converts.
-        fits = type(value) is wanted or (wanted is float and type(value) is int)
-        if not fits:
+        if not takes(wanted, value):
             raise ConfigError(
-                f"{name} option {key!r} must be {getattr(wanted, '__name__', wanted)}, got "
-                f"{value!r} ({type(value).__name__})"
+                f"{name} option {key!r} must be {getattr(wanted, '__name__', wanted)}, "
+                f"got {value!r} ({type(value).__name__})"
             )
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in options:
@@ -111,3 +111,12 @@ def construct(name: str, sizes: Mapping[str, object], options: Mapping[str, obje
         return model(**sizes, **options)
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error
+
+
+def takes(annotation: Any, value: object) -> bool:
+    """Whether an option may have a value: an int is a fine float, and nothing else converts."""
+    if isinstance(annotation, UnionType):
+        return any(takes(kind, value) for kind in get_args(annotation))
+    kind = get_origin(annotation) or annotation
+    # Not isinstance: bool is an int to Python.
+    return type(value) is kind or (kind is float and type(value) is int)

@@ -1,5 +1,7 @@
 """LightGCN, from "LightGCN: Simplifying and Powering Graph Convolution Network" (SIGIR 2020)."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from neighborgraph.checks import nearest
 from neighborgraph.errors import InputError
 from neighborgraph.graph import Csr, Graph
 from neighborgraph.models.negatives import UnseenItems
-from neighborgraph.models.options import expect_options
+from neighborgraph.models.options import expect_counts, expect_dropout, expect_weights
 from neighborgraph.models.recommender import Recommender
 from neighborgraph.nn import propagate_sum
 
@@ -71,7 +73,8 @@ class LightGCN(Recommender):
             DtypeError: ``train_pairs`` is no int64 tensor.
         """
         super().__init__(num_users, num_items, train_pairs)
-        expect_options(dropout=edge_dropout, embedding_dim=embedding_dim)
+        expect_counts(embedding_dim=embedding_dim)
+        expect_dropout(edge_dropout=edge_dropout)
         if num_layers < 0:
             raise InputError(f"num_layers={num_layers} is negative; 0 or more layers are possible")
         alpha = [1 / (num_layers + 1)] * (num_layers + 1) if alpha is None else alpha
@@ -80,8 +83,10 @@ class LightGCN(Recommender):
                 f"alpha has {len(alpha)} layer weights, but num_layers={num_layers} needs "
                 f"{num_layers + 1}, one for each layer and one for the embeddings themselves"
             )
-        if not 0 <= reg < float("inf"):
-            raise InputError(f"reg={reg} must be finite and 0 or more")
+        expect_weights(reg=reg)
+        for layer, weight in enumerate(alpha):
+            if not isinstance(weight, int | float) or not math.isfinite(weight):
+                raise InputError(f"alpha[{layer}]={weight!r} must be a finite number")
         if init not in INITS:
             raise InputError(
                 f"init={init!r} must be one of {', '.join(INITS)}{nearest(init, INITS)}"

@@ -1,14 +1,11 @@
 """UltraGCN, from "UltraGCN: Ultra Simplification of Graph Convolutional Networks" (CIKM 2021)."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neighborgraph.errors import InputError
 from neighborgraph.models.cooccurrence import co_occurring_items
-from neighborgraph.models.options import expect_options
+from neighborgraph.models.options import expect_counts, expect_weights
 from neighborgraph.models.recommender import Recommender
 from neighborgraph.ops.registration import differentiable_once
 
@@ -85,8 +82,7 @@ class UltraGCN(Recommender):
             DtypeError: ``train_pairs`` is no int64 tensor.
         """
         super().__init__(num_users, num_items, train_pairs)
-        expect_options(
-            dropout=0.0,
+        expect_counts(
             embedding_dim=embedding_dim,
             num_negatives=num_negatives,
             num_neighbors=num_neighbors,
@@ -209,10 +205,3 @@ def beta_factors(num_users: int, num_items: int, pairs: Tensor) -> tuple[Tensor,
     items = torch.bincount(pairs[1], minlength=num_items).double()
     user_factor = ((users + 1).sqrt() / users).masked_fill(users == 0, 0.0)
     return user_factor.float(), (items + 1).rsqrt().float()
-
-
-def expect_weights(**weights: float) -> None:
-    """Refuse a weight that is negative or not finite, by name."""
-    for name, weight in weights.items():
-        if not 0 <= weight < math.inf:
-            raise InputError(f"{name}={weight} must be finite and 0 or more")

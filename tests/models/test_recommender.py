@@ -86,3 +86,52 @@ def test_two_steps_are_the_same_bits(kind) -> None:
 def test_the_contract_is_abstract() -> None:
     with pytest.raises(TypeError, match="abstract"):
         Recommender(2, 3, GOOD)  # type: ignore[abstract]
+
+
+@pytest.mark.cuda
+@BOTH
+def test_a_captured_step_is_an_eager_step(kind) -> None:
+    pairs = torch.randint(0, 2_000, (2, 60_000)).unique(dim=1).cuda()
+    model = kind(2_000, 2_000, pairs).cuda()
+    batch = pairs[:, torch.randperm(pairs.shape[1], device="cuda")[:2048]].contiguous()
+
+    def step() -> tuple[torch.Tensor, torch.Tensor]:
+        negatives = model.draw(batch)
+        loss = model.loss(batch, negatives)
+        loss.backward()
+        return negatives, loss
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            model.zero_grad()
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    model.zero_grad()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        negatives, loss = step()
+    drawn = []
+    for _ in range(2):
+        graph.replay()
+        drawn.append(negatives.clone())
+        captured = [loss.clone(), *(p.grad.clone() for p in model.parameters())]
+        parameters = list(model.parameters())
+        eager_loss = model.loss(batch, negatives)
+        eager = [eager_loss, *torch.autograd.grad(eager_loss, parameters)]
+        for first, second in zip(captured, eager, strict=True):
+            assert torch.equal(first, second)
+    assert not torch.equal(*drawn)  # each replay draws anew
+
+
+@pytest.mark.cuda
+@BOTH
+def test_every_device_has_the_same_loss(kind) -> None:
+    pairs = torch.randint(0, 500, (2, 9_000)).unique(dim=1)
+    model = kind(500, 500, pairs)
+    batch = pairs[:, ::7]
+    negatives = model.draw(batch)
+    losses = [model.loss(batch, negatives)]
+    losses.append(model.cuda().loss(batch.cuda(), negatives.cuda()).cpu())
+    torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-5)

@@ -21,6 +21,8 @@ ORACLE = ("tests/ops/test_attend_oracle.py",)
 PHILOX_TESTS = ("tests/ops/test_philox_numba.py", "tests/ops")
 SAMPLE, WALK = "neighborgraph/ops/sample/cpu.py", "neighborgraph/loader/walk.py"
 SAMPLE_TESTS = ("tests/ops/test_sample.py", "tests/ops/test_sample_laws.py")
+TOPK = "neighborgraph/ops/topk/cpu.py"
+TOPK_TESTS = ("tests/ops/test_topk.py",)
 SCHEDULE = "neighborgraph/graph/schedule.py"
 PHILOX = "neighborgraph/ops/philox_numba.py"
 LANES = "neighborgraph/ops/lanes.py"
@@ -64,6 +66,11 @@ def aggregate(name: str, right: str, wrong: str) -> Bug:
 def sample(name: str, right: str, wrong: str) -> Bug:
     """A bug of sample on the CPU."""
     return Bug(name, SAMPLE, right, wrong, SAMPLE_TESTS)
+
+
+def topk(name: str, right: str, wrong: str, file: str = TOPK) -> Bug:
+    """A bug of topk."""
+    return Bug(name, file, right, wrong, TOPK_TESTS)
 
 
 def scheduled(name: str, right: str, wrong: str) -> Bug:
@@ -288,4 +295,24 @@ BUGS = (
         "seen = out[other] == number",
         ("tests/ops/test_sample.py",),
     ),
+    topk(
+        "the last seen item is listed",
+        "range(rowptr[i], rowptr[i + 1])",
+        "range(rowptr[i], rowptr[i + 1] - 1)",
+    ),
+    topk(
+        "an equal score takes a place",
+        "elif score[i, j] > best[i, 0]",
+        "elif score[i, j] >= best[i, 0]",
+    ),
+    topk("of equal scores the larger item first", "item > other_item", "item < other_item"),
+    topk("the last chunk is skipped", "if better == 0:", "if better == 0 or last == items:"),
+    topk("the better child sinks", "            child += 1\n", "            child += 0\n"),
+    topk("pointers of the first block", "seen[0][begin :", "seen[0][0 * begin :"),
+    topk("negative scores in the wrong order", "? ~bits :", "? bits :", "cuda/topk.cu"),
+    topk("of equal scores the larger item first", "(0xffffffffu - id)", "id", "cuda/topk.cu"),
+    topk(
+        "only the best beats the best", "bound = key[count - 1]", "bound = key[0]", "cuda/topk.cu"
+    ),
+    topk("a later pass repeats a place", "&& key < ceiling", "&& key <= ceiling", "cuda/topk.cu"),
 )

@@ -195,7 +195,7 @@ def test_faults_are_refused() -> None:
                 evaluate_ranking(u, i, rows, pairs)
     for ks, error in (([], InputError), ([0], InputError), ([2.5], DtypeError)):
         with pytest.raises(error, match="ks"):
-            evaluate_ranking(u, i, rows, held_out, ks)
+            evaluate_ranking(u, i, rows, held_out, ks)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="block = 0"):
         evaluate_ranking(u, i, rows, held_out, block=0)
     with pytest.raises(InputError, match=r"1 places; 2 are to be judged"):
