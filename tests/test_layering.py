@@ -59,6 +59,8 @@ RIM = {
     "torch_sparse": ("graph/convert.py", "bench/*.py"),
     "torch_scatter": ("bench/*.py",),
     "matplotlib": ("bench/*.py",),
+    "pyarrow": ("data/*.py",),
+    "tensorboard": ("tasks/tensorboard.py",),
 }
 # Files that are themselves loaded on first use, and subclasses of PyG's own layers and loaders.
 RIM_AT_TOP = ("jit/numba_*.py", "ops/*/cpu.py", "nn/conv/*.py", "loader/*.py")

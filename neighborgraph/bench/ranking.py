@@ -80,15 +80,18 @@ class Ranking:
 
     @staticmethod
     def draw(catalogue: Catalogue, device: torch.device) -> "Ranking":
-        """Normal vectors and uniform pairs, each once."""
+        """Normal vectors and uniform pairs, each once; every user has something held out."""
         generator = torch.Generator(device).manual_seed(0)
 
         def vectors(count: int) -> Tensor:
             return torch.randn(count, WIDTH, generator=generator, device=device)
 
         def pairs(count: int) -> Tensor:
-            most = catalogue.users * catalogue.items
-            key = torch.randint(most, (count,), generator=generator, device=device).unique()
+            """About so many, and at least one of every user."""
+            item = torch.randint(catalogue.items, (count,), generator=generator, device=device)
+            user = torch.randint(catalogue.users, (count,), generator=generator, device=device)
+            user[: catalogue.users] = torch.arange(catalogue.users, device=device)
+            key = (user * catalogue.items + item).unique()
             return torch.stack([key // catalogue.items, key % catalogue.items])
 
         users, items = vectors(catalogue.users), vectors(catalogue.items)

@@ -23,6 +23,7 @@ the last item of all. Here padding is given a number of its own first.
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -139,16 +140,15 @@ def evaluate_ranking(
     user, count = (keys // items.shape[0]).unique_consecutive(return_counts=True)
     row = torch.arange(len(user), device=user.device).repeat_interleave(count)
     pairs = torch.stack([row, keys % items.shape[0]])
-    ends = [0, *count.cumsum(0).tolist()]
+    begins = [*range(0, len(user), block), len(user)]
+    ends = torch.nn.functional.pad(count.cumsum(0), (1, 0))[begins].tolist()
 
     metrics = RankingMetrics(ks, items.shape[0], items.device)
     rowptr, column = select_rows(seen, user)
-    for begin in range(0, len(user), block):
-        end = min(begin + block, len(user))
+    for (begin, end), (first, last) in zip(pairwise(begins), pairwise(ends), strict=True):
         known = rowptr[begin : end + 1], column
         _, ids = topk(users[user[begin:end]], items, max(ks), known)
-        own = pairs[:, ends[begin] : ends[end]]
-        metrics.update(ids, torch.stack([own[0] - begin, own[1]]))
+        metrics.update(ids, torch.stack([pairs[0, first:last] - begin, pairs[1, first:last]]))
     return metrics.compute()
 
 

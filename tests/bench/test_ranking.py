@@ -38,10 +38,11 @@ def test_a_peer_that_disagrees_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> 
     assert (row.timing, row.ratio, row.note) == (None, None, "disagrees with ours")
 
 
-def test_pairs_are_distinct_and_in_order() -> None:
+def test_pairs_are_distinct_in_order_and_of_every_user() -> None:
     drawn = Ranking.draw(CATALOGUES["tiny"], CPU)
     for pairs in (drawn.pairs, drawn.held_out):
         assert torch.equal(pairs, pairs.unique(dim=1))
+        assert pairs[0].unique().numel() == 300
 
 
 def test_catalogues_by_name() -> None:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PARTS = ("attend", "aggregate", "compress", "sample")
+PARTS = ("attend", "aggregate", "compress", "sample", "topk")
 """Of ``workload.py``."""
 DEFECTS = {
     "memcheck": "writes_behind_the_end",

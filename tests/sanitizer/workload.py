@@ -22,6 +22,7 @@ from neighborgraph.ops import (
     attend_with_weights,
     relabel,
     sample_neighbors,
+    topk,
 )
 from neighborgraph.ops.compress import compress
 from neighborgraph.testing import awkward_graphs
@@ -98,6 +99,16 @@ def run_sample(graph: Graph) -> None:
             relabel(row, sample.source)
 
 
+def run_topk(graph: Graph, dtype: torch.dtype) -> None:
+    """Rows as users who have seen their neighbours, of whom there are few; and many more items."""
+    users = features(graph.num_rows, 16, dtype=dtype).detach()
+    for count, k in product((graph.num_cols, graph.num_cols + 5000), (1, 20, 1500)):
+        items = features(count, 16, dtype=dtype).detach()
+        topk(users, items, k)
+        for column in (graph.rows.idx, graph.rows.idx.long()):
+            topk(users, items, k, (graph.rows.ptr, column))
+
+
 def features(*shape: int, dtype: torch.dtype) -> Tensor:
     """Random numbers that want a gradient."""
     return torch.randn(*shape, dtype=dtype, device="cuda").requires_grad_()
@@ -120,6 +131,7 @@ PARTS = {
     "aggregate": aggregate_on,
     "compress": run_compress,
     "sample": lambda graph, dtype: run_sample(graph),
+    "topk": run_topk,
 }
 """What a process of its own runs: a sanitizer takes a minute for each."""
 

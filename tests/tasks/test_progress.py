@@ -52,6 +52,17 @@ def test_stopping_rules(losses: list[float], settings: TrainingSettings, more: b
     assert note(losses).wants_more(settings) is more
 
 
+def test_epochs_that_nobody_evaluated_count_for_patience() -> None:
+    settings = TrainingSettings(epochs=9, patience=3, evaluate_every=2)
+    reached = progress()
+    for epoch in range(1, 6):
+        assert reached.wants_more(settings)
+        reached.note(Evaluation(float(epoch), {}) if epoch % 2 == 0 else None, 0.5, float(epoch))
+    assert not reached.wants_more(settings)  # best after epoch 2, now 5
+    assert [moment["epoch"] for moment in reached.history] == [2, 4]
+    assert reached.seconds == 5.0
+
+
 def test_nothing_saved_is_nothing_to_resume(tmp_path: Path) -> None:
     assert not progress().resume()
     assert not progress(tmp_path).resume()
