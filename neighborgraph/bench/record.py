@@ -8,6 +8,9 @@ from pathlib import Path
 
 from neighborgraph.errors import DataFileError
 
+ABSENT_ONCE = {"protocol": "validation", "digest": ""}
+"""Fields that older records lack, and what they meant."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -29,6 +32,7 @@ class Record:
         command: What was typed.
         date: UTC, ISO 8601.
         protocol: What selected the best epoch: ``validation``, or ``published``, which is the test.
+        digest: SHA-256 of the data; empty in records of before it was kept.
     """
 
     model: str
@@ -46,6 +50,7 @@ class Record:
     command: str
     date: str
     protocol: str = "validation"
+    digest: str = ""
 
 
 def append_record(path: Path, record: Record) -> None:
@@ -83,8 +88,7 @@ def read_records(path: Path) -> list[Record]:
     for number, line in enumerate(lines, start=1):
         try:
             values = json.loads(line)
-            # The protocol is missing in records of before it had a choice.
-            values = {"protocol": "validation"} | values
+            values = ABSENT_ONCE | values
             records.append(Record(**{f.name: values[f.name] for f in fields(Record)}))
         except (ValueError, KeyError, TypeError) as error:
             raise DataFileError(f"{path}, line {number} is not a record: {error!r}") from error

@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,6 +77,7 @@ class Run:
                 and record.recipe == self.recipe.name
                 and tuple(record.overrides) == self.overrides
                 and record.seed == seed
+                and record.digest in ("", self.dataset.digest)
             )
             if same:
                 return record
@@ -130,11 +131,7 @@ class Run:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         model, task = assemble(self.dataset, self.model, self.recipe, seed, self.device)
-        with ExitStack() as stack:
-            watch = None
-            if self.tensorboard is not None:
-                folder = self.tensorboard / self.name / f"seed-{seed}"
-                watch = stack.enter_context(closing(TensorBoard(folder)))
+        with self.board(seed) as watch:
             fitted = fit(
                 model,
                 task,
@@ -165,9 +162,16 @@ class Run:
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             protocol=self.recipe.split.protocol,
+            digest=self.dataset.digest,
         )
         append_record(self.records_path, record)
         return record
+
+    def board(self, seed: int) -> AbstractContextManager[TensorBoard | None]:
+        """What writes event files while a seed trains, if any are wanted."""
+        if self.tensorboard is None:
+            return nullcontext()
+        return closing(TensorBoard(self.tensorboard / self.name / f"seed-{seed}"))
 
     def write_history(self, seed: int, fitted: Fitted) -> None:
         """Keep what each evaluation found, for plots: one JSON line each.

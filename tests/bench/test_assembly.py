@@ -10,6 +10,7 @@ from neighborgraph.data import load, load_interactions
 from neighborgraph.errors import ConfigError
 from neighborgraph.models import GCN, LightGCN
 from neighborgraph.tasks import NodeClassification, Recommendation, load_recipe
+from neighborgraph.tasks.step import CapturedStep, EagerStep
 
 CPU = torch.device("cpu")
 NODES, INTERACTIONS = load("tiny"), load_interactions("tiny-interactions")
@@ -49,3 +50,29 @@ def test_models_of_another_task() -> None:
         check_options(INTERACTIONS, "gcn", recipe)
     with pytest.raises(TypeError, match="no task for str"):
         assemble("tiny", "gcn", recipe, 0, CPU)  # pyright: ignore[reportArgumentType]
+
+
+CUDA_CASES = [
+    ("lightgcn", "batches.size=300"),
+    ("lightgcn", "model.edge_dropout=0.3"),
+    ("ultragcn", "batches.size=300"),
+]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(("name", "override"), CUDA_CASES)
+def test_recorded_steps_train_like_eager_ones(name: str, override: str) -> None:
+    recipe = load_recipe(name, "default", [override])
+    trained = []
+    for kind in (CapturedStep, EagerStep):
+        torch.manual_seed(0)
+        model, task = assemble(INTERACTIONS, name, recipe, 0, torch.device("cuda"))
+        adam = torch.optim.Adam(model.parameters(), lr=0.01, fused=True, capturable=True)
+        step = kind(task.loss, model.train(), adam)
+        for epoch in range(6):
+            for batch in task.batches(model, epoch):
+                step(*batch)
+        trained.append((step.mean_loss(), model.state_dict()))
+    (loss, state), (eager_loss, eager_state) = trained
+    assert loss == eager_loss
+    assert all(torch.equal(state[key], eager_state[key]) for key in state)

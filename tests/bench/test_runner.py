@@ -82,6 +82,14 @@ def test_resume_does_not_take_the_record_of_other_numbers(tmp_path: Path) -> Non
     assert len(read_records(tmp_path / "records.jsonl")) == 2
 
 
+def test_resume_does_not_take_the_record_of_other_data_of_that_name(tmp_path: Path) -> None:
+    run_seeds(make(tmp_path), 1)
+    run = make(tmp_path, resume=True)
+    assert run.recorded(0) is not None
+    other = replace(TINY, x=TINY.x + 1)
+    assert replace(run, dataset=other).recorded(0) is None
+
+
 def test_stopped_seed_continues_to_the_same_record(tmp_path: Path, stop_in_step) -> None:
     (straight,) = run_seeds(make(tmp_path / "straight"), 1)
     stop_in_step(5)

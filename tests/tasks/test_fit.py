@@ -158,16 +158,18 @@ def test_evaluated_every_few_epochs_and_after_the_last() -> None:
 
 def test_an_epoch_is_every_batch_of_the_task() -> None:
     class Batches(Task):
-        """Pulls a parameter towards each number of a batch."""
+        """Pulls the one parameter towards each number of a batch."""
 
         def batches(self, model, epoch):
             return [(torch.tensor([float(epoch), 1.0]),), (torch.tensor([2.0]),)]
 
         def loss(self, model, *batch):
-            return ((model.weight.sum() - batch[0]) ** 2).sum()
+            (parameter,) = model.parameters()
+            return ((parameter.sum() - batch[0]) ** 2).sum()
 
         def evaluate(self, model):
-            return Evaluation(model.weight.sum().item(), {})
+            (parameter,) = model.parameters()
+            return Evaluation(parameter.item(), {})
 
     model = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.zeros_(model.weight)

@@ -41,9 +41,8 @@ def test_blocks_do_not_change_lists(monkeypatch) -> None:
     data = load_interactions("tiny-interactions").split(0)
     random = torch.Generator().manual_seed(0)
     # Whole numbers, so that a product of matrices is exact whatever their size.
-    sizes = data.num_users, data.num_items
-    tables = (torch.randint(-9, 9, (n, 8), generator=random).float() for n in sizes)
-    ranker = Ranker.of(*tables, data)
+    table = torch.randint(-9, 9, (data.num_users + data.num_items, 8), generator=random).float()
+    ranker = Ranker.of(table[: data.num_users], table[data.num_users :], data)
     users = torch.randperm(data.num_users, generator=random)
     whole = ranker.recommend(users, 20)
     monkeypatch.setattr("neighborgraph.tasks.ranker.BLOCK", 7)

@@ -195,6 +195,38 @@ def test_stopped_and_resumed_equals_straight_through(factors, tmp_path, monkeypa
     expect_exact_resumption(factors, tmp_path, monkeypatch, "cpu")
 
 
+def test_killed_in_an_epoch_goes_on_from_the_checkpoint_before(factors, tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def start(seed: int = 3) -> tuple[nn.Module, Recommendation]:
+        torch.manual_seed(0)
+        return factors(160, 200), Recommendation(TINY, seed=seed, batch_size=100)
+
+    def dying(batches, left):
+        def drawn(model, epoch):
+            for batch in batches(model, epoch):
+                left[0] -= 1
+                if left[0] == 0:
+                    raise Killed
+                yield batch
+
+        return drawn
+
+    straight: Fitted = train(*start(), tmp_path / "straight")
+    model, task = start()
+    task.batches = dying(task.batches, [70])  # in the sixth epoch; the fourth was saved
+    with pytest.raises(Killed):
+        train(model, task, tmp_path / "killed")
+    checkpoint = Checkpoints(tmp_path / "killed").load()
+    assert checkpoint is not None
+    assert checkpoint.step == 4
+    resumed: Fitted = train(*start(), tmp_path / "killed")
+    assert resumed.val_losses == straight.val_losses
+    ours, theirs = final(tmp_path / "killed"), final(tmp_path / "straight")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
 @pytest.mark.cuda
 def test_resume_is_exact_on_a_gpu(factors, tmp_path, monkeypatch) -> None:
     expect_exact_resumption(factors, tmp_path, monkeypatch, "cuda")
