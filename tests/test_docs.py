@@ -89,7 +89,7 @@ def test_commands_parse(page: Path) -> None:
         parse(build_parser(), arguments)
 
 
-@pytest.mark.parametrize("command", ["rum digits", "run gcn", "run gcn digits --seed 3"])
+@pytest.mark.parametrize("command", ["rum digits", "run", "run gcn digits --seed 3"])
 def test_wrong_command_is_noticed(command: str) -> None:
     page = f"```console\n$ neighborgraph {command}  # a comment\n```\n"
     (arguments,) = commands(page)

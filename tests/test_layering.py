@@ -55,10 +55,12 @@ RIM = {
     ),
     "ogb": ("data/*.py", "bench/*.py"),
     "sklearn": ("data/*.py",),
-    "scipy": ("data/*.py", "graph/convert.py", "bench/*.py"),
+    "scipy": ("data/*.py", "graph/convert.py", "models/cooccurrence.py", "bench/*.py"),
     "torch_sparse": ("graph/convert.py", "bench/*.py"),
     "torch_scatter": ("bench/*.py",),
     "matplotlib": ("bench/*.py",),
+    "pyarrow": ("data/*.py",),
+    "tensorboard": ("tasks/tensorboard.py",),
 }
 # Files that are themselves loaded on first use, and subclasses of PyG's own layers and loaders.
 RIM_AT_TOP = ("jit/numba_*.py", "ops/*/cpu.py", "nn/conv/*.py", "loader/*.py")

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from neighborgraph.errors import DataFileError
 
+ABSENT_ONCE = {"protocol": "validation", "digest": ""}
+"""Fields that older records lack, and what they meant."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -28,6 +31,8 @@ class Record:
         commit: Of the checkout, with ``-dirty`` when it was changed; empty outside of one.
         command: What was typed.
         date: UTC, ISO 8601.
+        protocol: What selected the best epoch: ``validation``, or ``published``, which is the test.
+        digest: SHA-256 of the data; empty in records of before it was kept.
     """
 
     model: str
@@ -44,6 +49,8 @@ class Record:
     commit: str
     command: str
     date: str
+    protocol: str = "validation"
+    digest: str = ""
 
 
 def append_record(path: Path, record: Record) -> None:
@@ -81,6 +88,7 @@ def read_records(path: Path) -> list[Record]:
     for number, line in enumerate(lines, start=1):
         try:
             values = json.loads(line)
+            values = ABSENT_ONCE | values
             records.append(Record(**{f.name: values[f.name] for f in fields(Record)}))
         except (ValueError, KeyError, TypeError) as error:
             raise DataFileError(f"{path}, line {number} is not a record: {error!r}") from error

@@ -1,7 +1,9 @@
 """Seeds times recipe gives records."""
 
+import json
 import shlex
 import sys
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,12 +11,16 @@ from typing import Any
 
 import torch
 
-from neighborgraph import models
 from neighborgraph.bench import machine
+from neighborgraph.bench.assembly import Dataset, assemble, check_options
 from neighborgraph.bench.record import Record, append_record, read_records
-from neighborgraph.data import NodeDataset
-from neighborgraph.errors import ConfigError
-from neighborgraph.tasks import Checkpoints, NodeClassification, Recipe, fit
+from neighborgraph.data.download import write_whole
+from neighborgraph.errors import ConfigError, DataFileError
+from neighborgraph.tasks import Checkpoints, Fitted, Ranker, Recipe, Recommendation, fit
+from neighborgraph.tasks.tensorboard import TensorBoard
+
+RANKER = "ranker"
+"""Folder of a seed's finished recommender, in the folder of its checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +35,22 @@ class Run:
         device: Where to train.
         out: Output folder; the caller owns it.
         resume: Whether recorded seeds are taken over and unfinished ones continued.
+        tensorboard: Where to write event files; None writes none.
     """
 
     model: str
-    dataset: NodeDataset
+    dataset: Dataset
     recipe: Recipe
     overrides: tuple[str, ...]
     device: torch.device
     out: Path
     resume: bool
+    tensorboard: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Model and data set, as folders are named."""
+        return f"{self.model}-{self.dataset.name}"
 
     @property
     def records_path(self) -> Path:
@@ -64,6 +77,7 @@ class Run:
                 and record.recipe == self.recipe.name
                 and tuple(record.overrides) == self.overrides
                 and record.seed == seed
+                and record.digest in ("", self.dataset.digest)
             )
             if same:
                 return record
@@ -71,8 +85,7 @@ class Run:
 
     def checkpoints(self, seed: int) -> Checkpoints:
         """Where a seed saves its state."""
-        name = f"{self.model}-{self.dataset.name}"
-        return Checkpoints(self.out / "checkpoints" / name / f"seed-{seed}")
+        return Checkpoints(self.out / "checkpoints" / self.name / f"seed-{seed}")
 
     def prepare(self, seed: int) -> None:
         """Make way for a seed, or refuse to touch an unfinished run that nobody asked to continue.
@@ -95,22 +108,16 @@ class Run:
         elif not self.resume or checkpoint.state["identity"] != self.identity(seed):
             checkpoints.clear()
 
-    def build_model(self) -> torch.nn.Module:
-        """A freshly initialised model on the run's device.
+    def check(self) -> None:
+        """Refuse a recipe whose model options are not the model's, before anything is trained.
 
         Raises:
-            ConfigError: The recipe's model options are not the model's.
+            ConfigError: An option is unknown, missing, of another type or out of range.
         """
         try:
-            model = models.build(
-                self.model,
-                self.dataset.x.shape[1],
-                self.dataset.num_classes,
-                **self.recipe.model,
-            )
+            check_options(self.dataset, self.model, self.recipe)
         except ConfigError as error:
             raise ConfigError(f"recipe {self.recipe.name}, section [model]: {error}") from error
-        return model.to(self.device)
 
     def run_seed(self, seed: int) -> Record:
         """Train one seed, or continue it, and append its record.
@@ -123,22 +130,22 @@ class Run:
         torch.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        model = self.build_model()
-        task = NodeClassification(
-            self.dataset,
-            seed=seed,
-            row_normalize=self.recipe.data.row_normalize,
-            device=self.device,
-        )
-        fitted = fit(
-            model,
-            task,
-            optimizer=self.recipe.optimizer,
-            training=self.recipe.training,
-            checkpoints=self.checkpoints(seed),
-            identity=self.identity(seed),
-            label=f"{self.model} on {self.dataset.name}, seed {seed}",
-        )
+        model, task = assemble(self.dataset, self.model, self.recipe, seed, self.device)
+        with self.board(seed) as watch:
+            fitted = fit(
+                model,
+                task,
+                optimizer=self.recipe.optimizer,
+                training=self.recipe.training,
+                checkpoints=self.checkpoints(seed),
+                identity=self.identity(seed),
+                label=f"{self.model} on {self.dataset.name}, seed {seed}",
+                watch=watch,
+            )
+        if isinstance(task, Recommendation):
+            ranker = Ranker.of(*task.embeddings(model), task.data)
+            ranker.save(self.checkpoints(seed).folder / RANKER, fitted.best_epoch)
+        self.write_history(seed, fitted)
         record = Record(
             model=self.model,
             dataset=self.dataset.name,
@@ -154,9 +161,30 @@ class Run:
             commit=machine.commit(),
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
+            protocol=self.recipe.split.protocol,
+            digest=self.dataset.digest,
         )
         append_record(self.records_path, record)
         return record
+
+    def board(self, seed: int) -> AbstractContextManager[TensorBoard | None]:
+        """What writes event files while a seed trains, if any are wanted."""
+        if self.tensorboard is None:
+            return nullcontext()
+        return closing(TensorBoard(self.tensorboard / self.name / f"seed-{seed}"))
+
+    def write_history(self, seed: int, fitted: Fitted) -> None:
+        """Keep what each evaluation found, for plots: one JSON line each.
+
+        Raises:
+            DataFileError: The file cannot be written.
+        """
+        path = self.out / "history" / self.name / f"seed-{seed}.jsonl"
+        lines = "".join(json.dumps(moment) + "\n" for moment in fitted.history)
+        try:
+            write_whole(path, lines.encode())
+        except OSError as error:
+            raise DataFileError(f"cannot write {path}: {error.strerror}") from error
 
 
 def run_seeds(run: Run, seeds: int) -> list[Record]:

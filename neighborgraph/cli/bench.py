@@ -25,13 +25,14 @@ from neighborgraph.bench.measurement import (
 from neighborgraph.bench.peers import TITLES
 from neighborgraph.bench.plot import draw, expect_matplotlib
 from neighborgraph.bench.ranking import chosen_catalogues, ranking_rows
+from neighborgraph.bench.recommend import recommend_rows
 from neighborgraph.bench.sampling import DEFAULT_GRAPHS, sampling_rows
 from neighborgraph.checks import nearest
 from neighborgraph.cli.device import choose_device
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.interrupt import Stopped
 
-OPS = (*PARSERS, "build", "sample", "topk")
+OPS = (*PARSERS, "build", "sample", "recommend", "topk")
 DEFAULT_EDGES = 1_000_000
 
 EPILOG = """\
@@ -53,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     add = parser.add_argument
-    ops = "attend, aggregate (default: both), layers, build (a Graph), sample, topk"
+    ops = "attend, aggregate (default: both), layers, build, sample, recommend, topk"
     add("ops", nargs="*", metavar="OP", help=ops)
     add("--graphs", nargs="+", default=[], metavar="NAME", help="arxiv, reddit-random, mesh, ...")
     add("--scores", nargs="+", default=[], metavar="SCORE", help="of attend: dot, gatv2+edge, ...")
@@ -71,6 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--device", metavar="cpu|cuda", help="default: a GPU that can be used, else the CPU")
     add("--seconds", type=positive, default=0.5, metavar="S", help="timed runs a row; default 0.5")
     add("--edges", type=edge_count, metavar="N", help=f"of build; default {DEFAULT_EDGES}")
+    add("--data-root", type=Path, metavar="DIR", help="of recommend; may hold Gowalla")
     add("--json", type=Path, metavar="FILE", help="write one record a row, as soon as it is known")
     add("--markdown", type=Path, metavar="FILE", help="write the table as a page")
     add("--plot", type=Path, metavar="FILE", help="draw the bars as a PNG")
@@ -132,6 +134,8 @@ def chosen_rows(options: argparse.Namespace, device: torch.device) -> Iterator[M
             )
     if options.edges and "build" not in ops:
         raise ConfigError("--edges is for build; type neighborgraph bench build")
+    if options.data_root and "recommend" not in ops:
+        raise ConfigError("--data-root is for recommend; type neighborgraph bench recommend")
     cases = chosen_cases(
         [op for op in ops if op in PARSERS],
         device.type,
@@ -152,6 +156,10 @@ def chosen_rows(options: argparse.Namespace, device: torch.device) -> Iterator[M
         if "sample" in ops:
             for graph in options.graphs or [DEFAULT_GRAPHS[device.type]]:
                 yield from sampling_rows(graph, device, options.seconds, peers="pyg" in peers)
+        if "recommend" in ops:
+            yield from recommend_rows(
+                device, options.seconds, peers="pyg" in peers, root=options.data_root
+            )
         for catalogue in catalogues:
             yield from ranking_rows(catalogue, device, options.seconds, peers)
 

@@ -3,7 +3,7 @@
 import argparse
 
 from neighborgraph.checks import nearest
-from neighborgraph.data import BUILTIN, DATASETS
+from neighborgraph.data import BUILTIN, DATASETS, INTERACTIONS, NODES
 from neighborgraph.errors import ConfigError
 from neighborgraph.models import MODELS
 from neighborgraph.tasks.recipe import load_recipe, recipe_names
@@ -47,11 +47,10 @@ def models() -> list[str]:
 
 def datasets() -> list[str]:
     """Name and where the files come from."""
-    origin = {name: "built in" for name in BUILTIN}
-    return [
-        f"{name:<20}{origin.get(name, 'read from --data-root, or fetched with --download')}"
-        for name in sorted(DATASETS)
-    ]
+    origin = {name: "read from --data-root, or fetched with --download" for name in NODES}
+    origin |= {name: "read from --data-root" for name in INTERACTIONS}
+    origin |= {name: "built in" for name in BUILTIN}
+    return [f"{name:<20}{origin[name]}" for name in sorted(DATASETS)]
 
 
 def recipes() -> list[str]:
@@ -60,6 +59,9 @@ def recipes() -> list[str]:
     for name in recipe_names():
         model, dataset = name.split("/")
         published = load_recipe(model, dataset).published
-        figure = "" if published is None else f"published {published.test_acc:.1%}"
+        figure = ""
+        if published is not None:
+            figures = [f"{value:.1%}" for value, _ in published.metrics.values()]
+            figure = f"published {', '.join(figures)}"
         lines.append(f"{name:<20}{figure}".rstrip())
     return lines

@@ -5,10 +5,17 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from neighborgraph.checks import nearest
-from neighborgraph.cli import bench, cache, env, ls, run
+from neighborgraph.cli import bench, cache, env, ls, recommend, run
 from neighborgraph.errors import ConfigError
 
-COMMANDS = {"ls": ls, "run": run, "bench": bench, "env": env, "cache": cache}
+COMMANDS = {
+    "ls": ls,
+    "run": run,
+    "recommend": recommend,
+    "bench": bench,
+    "env": env,
+    "cache": cache,
+}
 """Sub-command to module, whose ``configure`` adds its options and ``command`` runs it."""
 
 

@@ -2,9 +2,12 @@
 
 import argparse
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from neighborgraph import data, models
+from neighborgraph.bench.assembly import Dataset
 from neighborgraph.bench.record import Record
 from neighborgraph.bench.runner import Run, run_seeds
 from neighborgraph.cli.device import choose_device
@@ -14,7 +17,7 @@ from neighborgraph.tasks.lock import exclusive
 from neighborgraph.tasks.recipe import load_recipe
 
 TINY = ("training.epochs=20",)
-"""What ``--tiny`` changes in a recipe; it also takes the data set ``tiny``."""
+"""What ``--tiny`` changes in a recipe; it also takes a tiny data set."""
 MAX_SEEDS = 10_000
 
 
@@ -22,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``neighborgraph run``."""
     add = parser.add_argument
     add("models", metavar="MODEL[,MODEL...]", help="see neighborgraph ls models")
-    add("dataset", metavar="DATASET", help="see neighborgraph ls datasets")
+    add("dataset", metavar="DATASET", nargs="?", help="see neighborgraph ls datasets")
     add("--seeds", type=seed_count, default=1, metavar="N", help="train with seeds 0 .. N-1")
     add("--device", metavar="cpu|cuda", help="default: a GPU that can be used, else the CPU")
     add("--data-root", type=Path, metavar="DIR", help="default: $NEIGHBORGRAPH_DATA or data")
@@ -30,7 +33,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="optimizer.lr=0.02, ...")
     add("--out", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
     add("--resume", action="store_true", help="keep recorded seeds, continue unfinished ones")
-    add("--tiny", action="store_true", help="20 epochs on a tiny made-up graph instead")
+    add("--tiny", action="store_true", help="20 epochs on tiny made-up data instead")
+    add("--tensorboard", type=Path, metavar="DIR", help="write event files for TensorBoard")
+    own = parser.add_argument_group("interactions of your own, for recommenders")
+    add = own.add_argument
+    add("--interactions", type=Path, metavar="FILE", help=".csv, .tsv, .parquet, .txt or a folder")
+    add("--user-column", default="user", metavar="NAME", help="default: user")
+    add("--item-column", default="item", metavar="NAME", help="default: item")
+    add("--time-column", metavar="NAME", help="for --set split.method=time or leave-one-out")
+    add("--weight-column", metavar="NAME", help="ratings or counts, for --min-weight")
+    add("--min-weight", type=float, default=float("-inf"), metavar="X", help="leave out lighter")
 
 
 def seed_count(text: str) -> int:
@@ -47,29 +59,95 @@ def command(options: argparse.Namespace) -> int:
         NeighborgraphError: Anything that the user can put right; nothing recorded is lost.
     """
     names = options.models.split(",")
-    for name in names:
-        models.find(name)
+    kinds = {issubclass(models.find(name), models.Recommender) for name in names}
     if len(set(names)) < len(names):
         raise ConfigError(f"{options.models!r} names a model twice")
-    data.find(options.dataset)
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"{options.models!r} mixes models of nodes with recommenders, which share no data set"
+        )
+    source = choose_source(options, recommends=kinds.pop())
     overrides = (*(TINY if options.tiny else ()), *options.set)
-    recipes = {name: load_recipe(name, options.dataset, overrides) for name in names}
+    recipes = {name: load_recipe(name, source.recipe, overrides) for name in names}
     device = choose_device(options.device)
     with exclusive(options.out):
-        loaded = "tiny" if options.tiny else options.dataset
-        dataset = data.load(loaded, options.data_root, options.download)
+        dataset = source.read()
         runs = [
-            Run(name, dataset, recipe, overrides, device, options.out, options.resume)
+            Run(
+                name,
+                dataset,
+                recipe,
+                overrides,
+                device,
+                options.out,
+                options.resume,
+                options.tensorboard,
+            )
             for name, recipe in recipes.items()
         ]
         for run in runs:
-            announce(run, options.dataset)
-            run.build_model()
+            announce(run, source.recipe)
+            run.check()
             for seed in range(options.seeds):
                 run.prepare(seed)
         results = [(run, run_seeds(run, options.seeds)) for run in runs]
     print(render([row(run, records) for run, records in results]))
     return 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the data come from.
+
+    Attributes:
+        recipe: The data set whose recipe is wanted.
+        read: Reads the data.
+    """
+
+    recipe: str
+    read: Callable[[], Dataset]
+
+
+def choose_source(options: argparse.Namespace, recommends: bool) -> Source:
+    """The data that the options name, which must be of the models' kind.
+
+    Raises:
+        ConfigError: None or two are named, or one that such models cannot use.
+    """
+    name, path = options.dataset, options.interactions
+    if path is not None and not recommends:
+        raise ConfigError(f"--interactions is for recommenders; {options.models} is none")
+    if path is not None and name is not None:
+        raise ConfigError(f"{name} and --interactions are two data sets; name one")
+    if name is not None:
+        readers = data.INTERACTIONS if recommends else data.NODES
+        data.expect_known(name, data.DATASETS)
+        data.expect_known(name, readers, f"data set for {options.models}")
+    if options.tiny:
+        tiny = "tiny-interactions" if recommends else "tiny"
+        return Source(name or tiny, named_reader(options, tiny, recommends))
+    if name is not None:
+        return Source(name, named_reader(options, name, recommends))
+    if path is not None:
+        columns = data.Columns(
+            options.user_column,
+            options.item_column,
+            options.time_column,
+            options.weight_column,
+            options.min_weight,
+        )
+        return Source("default", lambda: data.read_interactions(path, columns))
+    alternative = " (or --interactions FILE)" if recommends else ""
+    raise ConfigError(
+        f"the following arguments are required: DATASET{alternative}; see neighborgraph run --help"
+    )
+
+
+def named_reader(options: argparse.Namespace, name: str, recommends: bool) -> Callable[[], Dataset]:
+    """The reader of a data set with a name."""
+    if recommends:
+        return lambda: data.load_interactions(name, options.data_root)
+    return lambda: data.load(name, options.data_root, options.download)
 
 
 def announce(run: Run, dataset: str) -> None:

@@ -1,6 +1,6 @@
 """Data sets, one format a file, and the one table of their names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +9,11 @@ from neighborgraph.data.builtin import load_digits
 from neighborgraph.data.citationfull import load_dblp
 from neighborgraph.data.dataset import NodeDataset, Split
 from neighborgraph.data.heterophilous import HETEROPHILOUS, load_heterophilous
+from neighborgraph.data.interaction_files import Columns, read_interactions
+from neighborgraph.data.interaction_log import InteractionLog
+from neighborgraph.data.interactions import Interactions
 from neighborgraph.data.planetoid import load_planetoid
+from neighborgraph.data.recommend import INTERACTIONS
 from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.errors import ConfigError
 from neighborgraph.paths import data_root
@@ -17,7 +21,7 @@ from neighborgraph.paths import data_root
 Reader = Callable[[Path, bool], NodeDataset]
 """(data root, whether a download is allowed) to data set."""
 
-DATASETS: dict[str, Reader] = {
+NODES: dict[str, Reader] = {
     "cora": partial(load_planetoid, "cora"),
     "citeseer": partial(load_planetoid, "citeseer"),
     "pubmed": partial(load_planetoid, "pubmed"),
@@ -26,31 +30,47 @@ DATASETS: dict[str, Reader] = {
     "digits": lambda root, download: load_digits(),
     "tiny": lambda root, download: load_tiny(),
 }
-"""Command-line name to reader."""
+"""Command-line name of a graph with labelled nodes to its reader."""
 
-BUILTIN = ("digits", "tiny")
+DATASETS = (*NODES, *INTERACTIONS)
+"""All names: graphs with labelled nodes, and interactions of users with items."""
+
+BUILTIN = ("digits", "tiny", "tiny-interactions")
 """Data sets that need no file and no network."""
 
-__all__ = ["BUILTIN", "DATASETS", "NodeDataset", "Split", "find", "load"]
+__all__ = [
+    "BUILTIN",
+    "DATASETS",
+    "INTERACTIONS",
+    "NODES",
+    "Columns",
+    "InteractionLog",
+    "Interactions",
+    "NodeDataset",
+    "Split",
+    "expect_known",
+    "load",
+    "load_interactions",
+    "read_interactions",
+]
 
 
-def find(name: str) -> Reader:
-    """The reader of the data set called ``name``.
+def expect_known(name: str, readers: Collection[str], what: str = "data set") -> None:
+    """Refuse a name that is not among ``readers``.
 
     Raises:
-        ConfigError: There is none; names the nearest.
+        ConfigError: There is none called that; names the nearest.
     """
-    if name not in DATASETS:
-        known = ", ".join(sorted(DATASETS))
-        raise ConfigError(f"unknown data set {name!r}{nearest(name, DATASETS)} (known: {known})")
-    return DATASETS[name]
+    if name not in readers:
+        known = ", ".join(sorted(readers))
+        raise ConfigError(f"unknown {what} {name!r}{nearest(name, readers)} (known: {known})")
 
 
 def load(name: str, root: Path | str | None = None, download: bool = False) -> NodeDataset:
-    """Read a data set.
+    """Read a graph with labelled nodes.
 
     Args:
-        name: A key of ``DATASETS``.
+        name: A key of ``NODES``.
         root: Folder that holds the data sets' folders; by default ``NEIGHBORGRAPH_DATA`` or
             ``data``.
         download: Whether missing files may be fetched from their publisher.
@@ -59,5 +79,26 @@ def load(name: str, root: Path | str | None = None, download: bool = False) -> N
         ConfigError: ``name`` is unknown.
         DataFileError: A file is absent, damaged, or not what its name claims.
     """
-    read = find(name)
-    return read(data_root() if root is None else Path(root).expanduser(), download)
+    expect_known(name, NODES)
+    return NODES[name](folder_of(root), download)
+
+
+def load_interactions(name: str, root: Path | str | None = None) -> InteractionLog:
+    """Read the interactions of users with items; for a file of your own see `read_interactions`.
+
+    Args:
+        name: A key of ``INTERACTIONS``.
+        root: Folder that holds the data sets' folders; by default ``NEIGHBORGRAPH_DATA`` or
+            ``data``.
+
+    Raises:
+        ConfigError: ``name`` is unknown.
+        DataFileError: A file is absent, damaged, or not what its name claims.
+    """
+    expect_known(name, INTERACTIONS)
+    return INTERACTIONS[name](folder_of(root))
+
+
+def folder_of(root: Path | str | None) -> Path:
+    """The data root that was given, or the usual one."""
+    return data_root() if root is None else Path(root).expanduser()

@@ -1,19 +1,42 @@
 """Models, one paper a file, and the one table of their names."""
 
 import inspect
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, get_args, get_origin
 
-from torch import nn
+from torch import Tensor, nn
 
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
 from neighborgraph.models.dagnn import DAGNN
 from neighborgraph.models.gcn import GCN
+from neighborgraph.models.lightgcn import LightGCN
 from neighborgraph.models.mlp import MLP
+from neighborgraph.models.recommender import Recommender
+from neighborgraph.models.ultragcn import UltraGCN
 
-MODELS: dict[str, type[nn.Module]] = {"dagnn": DAGNN, "gcn": GCN, "mlp": MLP}
+MODELS: dict[str, type[nn.Module]] = {
+    "dagnn": DAGNN,
+    "gcn": GCN,
+    "lightgcn": LightGCN,
+    "mlp": MLP,
+    "ultragcn": UltraGCN,
+}
 """Command-line name to class."""
 
-__all__ = ["DAGNN", "GCN", "MLP", "MODELS", "build", "find"]
+__all__ = [
+    "DAGNN",
+    "GCN",
+    "MLP",
+    "MODELS",
+    "LightGCN",
+    "Recommender",
+    "UltraGCN",
+    "build",
+    "build_recommender",
+    "find",
+]
 
 
 def find(name: str) -> type[nn.Module]:
@@ -29,7 +52,7 @@ def find(name: str) -> type[nn.Module]:
 
 
 def build(name: str, in_channels: int, out_channels: int, **options: object) -> nn.Module:
-    """Build the model called ``name``.
+    """Build the model of nodes called ``name``.
 
     Args:
         name: A key of ``MODELS``.
@@ -40,27 +63,60 @@ def build(name: str, in_channels: int, out_channels: int, **options: object) -> 
     Raises:
         ConfigError: The name or an option is unknown, missing, or of another type.
     """
+    sizes = {"in_channels": in_channels, "out_channels": out_channels}
+    return construct(name, sizes, options)
+
+
+def build_recommender(
+    name: str, num_users: int, num_items: int, train_pairs: Tensor, **options: object
+) -> nn.Module:
+    """Build the recommender called ``name``.
+
+    Args:
+        name: A key of ``MODELS``.
+        num_users: U.
+        num_items: I.
+        train_pairs: [2, n] int64 training pairs, sorted by (user, item).
+        **options: The class's other keyword arguments, such as ``embedding_dim``.
+
+    Raises:
+        ConfigError: The name or an option is unknown, missing, or of another type.
+    """
+    sizes = {"num_users": num_users, "num_items": num_items, "train_pairs": train_pairs}
+    return construct(name, sizes, options)
+
+
+def construct(name: str, sizes: Mapping[str, object], options: Mapping[str, object]) -> nn.Module:
+    """The model called ``name``, after a check of its options."""
     model = find(name)
-    parameters = {
-        key: parameter
-        for key, parameter in inspect.signature(model).parameters.items()
-        if key not in ("in_channels", "out_channels")
-    }
+    parameters = inspect.signature(model).parameters
+    if not sizes.keys() <= parameters.keys():
+        raise ConfigError(
+            f"{name} cannot be built from {', '.join(sizes)}: it is a model of another task"
+        )
+    parameters = {key: p for key, p in parameters.items() if key not in sizes}
     for key, value in options.items():
         if key not in parameters:
             raise ConfigError(f"{name} has no option {key!r}{nearest(key, parameters)}")
         wanted = parameters[key].annotation
-        # bool is an int to Python, and an int is a fine float; nothing else converts.
-        fits = type(value) is wanted or (wanted is float and type(value) is int)
-        if not fits:
+        if not takes(wanted, value):
             raise ConfigError(
-                f"{name} option {key!r} must be {wanted.__name__}, got {value!r} "
-                f"({type(value).__name__})"
+                f"{name} option {key!r} must be {getattr(wanted, '__name__', wanted)}, "
+                f"got {value!r} ({type(value).__name__})"
             )
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in options:
             raise ConfigError(f"{name} needs the option {key!r}")
     try:
-        return model(in_channels=in_channels, out_channels=out_channels, **options)
+        return model(**sizes, **options)
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error
+
+
+def takes(annotation: Any, value: object) -> bool:
+    """Whether an option may have a value: an int is a fine float, and nothing else converts."""
+    if isinstance(annotation, UnionType):
+        return any(takes(kind, value) for kind in get_args(annotation))
+    kind = get_origin(annotation) or annotation
+    # Not isinstance: bool is an int to Python.
+    return type(value) is kind or (kind is float and type(value) is int)

@@ -166,6 +166,12 @@ def wants_gradient(inputs: Sequence[Tensor | None]) -> bool:
     return False
 
 
+def expect_differentiable(graph: Graph, *inputs: Tensor | None) -> None:
+    """Refuse a gradient over a graph that was built without its transpose."""
+    if graph.cols is None and wants_gradient(inputs):
+        graph.expect_cols("a gradient")
+
+
 def as_factor(
     name: str, factor: Tensor | None, shape: Sequence[int], dtype: torch.dtype
 ) -> Tensor | None:

@@ -5,16 +5,20 @@ from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.fit import Fitted, fit
 from neighborgraph.tasks.metrics import accuracy
 from neighborgraph.tasks.node_classification import NodeClassification
+from neighborgraph.tasks.ranker import Ranker
 from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
 from neighborgraph.tasks.recipe import Recipe, load_recipe
+from neighborgraph.tasks.recommendation import Recommendation
 
 __all__ = [
     "Checkpoints",
     "Evaluation",
     "Fitted",
     "NodeClassification",
+    "Ranker",
     "RankingMetrics",
     "Recipe",
+    "Recommendation",
     "Task",
     "accuracy",
     "evaluate_ranking",

@@ -1,9 +1,13 @@
 """Task: what a model is trained for. It is handed a model and knows none."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
+
+from neighborgraph.tasks.step import EagerStep, Step
 
 
 @dataclass(frozen=True)
@@ -11,7 +15,7 @@ class Evaluation:
     """What one look at a model found.
 
     Attributes:
-        val_loss: The loss that selects the best epoch; lower is better.
+        val_loss: What selects the best epoch; lower is better. A loss, or one minus a metric.
         metrics: Name to fraction, such as ``{"test_acc": 0.84}``.
     """
 
@@ -20,11 +24,22 @@ class Evaluation:
 
 
 class Task(ABC):
-    """A loss to descend and an evaluation to select by."""
+    """Batches to train on, a loss to descend and an evaluation to select by."""
+
+    def batches(self, model: nn.Module, epoch: int) -> Iterable[tuple[Tensor, ...]]:
+        """The batches of one epoch, which follow from the task's seed and ``epoch`` alone.
+
+        By default one batch of nothing: the whole data set is in the task.
+        """
+        return [()]
+
+    def step(self, model: nn.Module, adam: torch.optim.Adam) -> Step:
+        """How one batch is trained on."""
+        return EagerStep(self.loss, model, adam)
 
     @abstractmethod
-    def loss(self, model: nn.Module) -> Tensor:
-        """The training loss of one step, to be differentiated."""
+    def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
+        """The training loss of one batch, to be differentiated."""
 
     @abstractmethod
     def evaluate(self, model: nn.Module) -> Evaluation:

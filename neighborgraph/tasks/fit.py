@@ -1,4 +1,4 @@
-"""The one training loop: full-batch Adam with selection by validation loss.
+"""The one training loop: Adam over the batches of a task, with selection by validation loss.
 
 It can be interrupted at any moment and resumed from its newest checkpoint, and then ends with the
 same bits as if it had never stopped: parameters, moments, random generators, best state and
@@ -7,7 +7,7 @@ history are all part of a checkpoint.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,9 @@ from neighborgraph.errors import TrainingError
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.interrupt import Stopped, stop_on_signal
-from neighborgraph.tasks.progress import Progress
+from neighborgraph.tasks.progress import Moment, Progress
 from neighborgraph.tasks.recipe import OptimizerSettings, TrainingSettings
+from neighborgraph.tasks.step import Step
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,20 @@ class Fitted:
         metrics: The metrics at that moment.
         epochs: Epochs trained in all.
         seconds: Time in the loop, over all resumed parts.
-        val_losses: The validation loss after each epoch.
+        history: For each evaluation after an epoch ``epoch``, ``seconds``, the training ``loss`` of
+            that epoch, ``val_loss`` and the metrics.
     """
 
     best_epoch: int
     metrics: dict[str, float]
     epochs: int
     seconds: float
-    val_losses: tuple[float, ...]
+    history: tuple[Moment, ...]
+
+    @property
+    def val_losses(self) -> tuple[float, ...]:
+        """The validation loss at each evaluation after an epoch."""
+        return tuple(moment["val_loss"] for moment in self.history)
 
 
 def fit(
@@ -51,6 +58,7 @@ def fit(
     checkpoints: Checkpoints | None = None,
     identity: Mapping[str, Any] | None = None,
     label: str = "training",
+    watch: Callable[[Moment], None] | None = None,
 ) -> Fitted:
     """Train ``model``, and leave it with the parameters of the best epoch.
 
@@ -62,18 +70,26 @@ def fit(
         checkpoints: Where to save; a checkpoint that is there is continued. None saves nothing.
         identity: What this run is; a checkpoint of another run is refused.
         label: In front of the progress bar and in messages.
+        watch: Called with what each evaluation after an epoch found.
 
     Raises:
         CheckpointError: All checkpoints are damaged, or belong to another run.
-        TrainingError: The loss is not a number.
+        TrainingError: The loss is not a number; the model holds the best state before that.
         Stopped: SIGINT or SIGTERM came; the state was saved.
     """
+    device = next(model.parameters()).device
     adam = torch.optim.Adam(
-        model.parameters(), lr=optimizer.lr, weight_decay=optimizer.weight_decay
+        model.parameters(),
+        lr=optimizer.lr,
+        weight_decay=optimizer.weight_decay,
+        # One pass over each parameter, and a step that a CUDA graph can replay.
+        fused=True,
+        capturable=device.type == "cuda",
     )
     progress = Progress(model, adam, checkpoints, dict(identity or {}))
     if not progress.resume():
         progress.note_best(evaluate(model, task, f"{label}, before training"))
+    step = task.step(model, adam)
     begun = time.monotonic() - progress.seconds
     bar = tqdm(
         total=training.epochs,
@@ -87,11 +103,19 @@ def fit(
     with bar, stop_on_signal() as request:
         while progress.wants_more(training) and request.signal_number is None:
             where = f"{label}, epoch {progress.epoch + 1}"
-            loss = train_epoch(model, task, adam, where)
-            evaluation = evaluate(model, task, where)
-            progress.note(evaluation)
-            progress.seconds = time.monotonic() - begun
-            bar.set_postfix(postfix(loss, evaluation), refresh=False)
+            try:
+                loss = train_epoch(step, task, progress.epoch, where)
+                evaluation = None
+                if training.evaluates(progress.epoch + 1):
+                    evaluation = evaluate(model, task, where)
+            except TrainingError:
+                model.load_state_dict(progress.best_state)
+                raise
+            progress.note(evaluation, loss, time.monotonic() - begun)
+            if evaluation is not None:
+                bar.set_postfix(postfix(loss, evaluation), refresh=False)
+                if watch is not None:
+                    watch(progress.history[-1])
             bar.update()
             if progress.epoch % training.checkpoint_every == 0:
                 progress.save()
@@ -105,19 +129,16 @@ def fit(
         metrics=progress.best_metrics,
         epochs=progress.epoch,
         seconds=progress.seconds,
-        val_losses=tuple(progress.val_losses),
+        history=tuple(progress.history),
     )
 
 
-def train_epoch(model: nn.Module, task: Task, adam: torch.optim.Adam, where: str) -> float:
-    """One step of Adam on the task's loss; refused before the step when the loss is no number."""
-    model.train()
-    adam.zero_grad()
-    loss = task.loss(model)
-    value = expect_finite(loss.item(), "training loss", where)
-    loss.backward()
-    adam.step()
-    return value
+def train_epoch(step: Step, task: Task, epoch: int, where: str) -> float:
+    """Train on every batch of an epoch; the mean loss, which must be a number."""
+    step.model.train()
+    for batch in task.batches(step.model, epoch):
+        step(*batch)
+    return expect_finite(step.mean_loss(), "training loss", where)
 
 
 @torch.no_grad()
@@ -142,6 +163,7 @@ def expect_finite(value: float, name: str, where: str) -> float:
 def postfix(loss: float, evaluation: Evaluation) -> dict[str, str]:
     """What the progress bar shows beside the time left."""
     shown = {"loss": f"{loss:.3f}"}
-    if "val_acc" in evaluation.metrics:
-        shown["val_acc"] = f"{evaluation.metrics['val_acc']:.3f}"
+    for name in ("val_acc", "val_recall@20"):
+        if name in evaluation.metrics:
+            shown[name] = f"{evaluation.metrics[name]:.3f}"
     return shown

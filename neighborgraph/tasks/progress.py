@@ -20,9 +20,11 @@ SAVED = (
     "best_epoch",
     "best_loss",
     "best_metrics",
-    "val_losses",
+    "history",
 )
 """Attributes of `Progress` that go into a checkpoint as they are; tensors go beside them."""
+Moment = dict[str, float]
+"""One evaluation: ``epoch``, ``seconds``, ``loss``, ``val_loss`` and the metrics."""
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Progress:
         best_loss: That loss; infinite before the first evaluation.
         best_metrics: The metrics at that moment.
         best_state: The model's state at that moment.
-        val_losses: The validation loss after each epoch.
+        history: Each evaluation after an epoch.
     """
 
     model: nn.Module
@@ -55,7 +57,7 @@ class Progress:
     best_loss: float = float("inf")
     best_metrics: dict[str, float] = field(default_factory=dict)
     best_state: dict[str, Tensor] = field(default_factory=dict)
-    val_losses: list[float] = field(default_factory=list)
+    history: list[Moment] = field(default_factory=list)
 
     def resume(self) -> bool:
         """Continue from the newest checkpoint; False when there is none.
@@ -73,7 +75,7 @@ class Progress:
         """Whether epochs are left and neither rule of early stopping has fired.
 
         The window rule is the one of DAGNN: past half of the epochs, stop when the validation loss
-        is above the mean of the ``window`` losses before it.
+        is above the mean of the ``window`` losses before it. It counts evaluations.
         """
         if self.finished or self.epoch >= training.epochs:
             return False
@@ -81,13 +83,23 @@ class Progress:
             return False
         if not training.window or self.epoch - 1 <= training.epochs // 2:
             return True
-        before = self.val_losses[-training.window - 1 : -1]
-        return not before or self.val_losses[-1] <= sum(before) / len(before)
+        losses = [moment["val_loss"] for moment in self.history[-training.window - 1 :]]
+        return len(losses) < 2 or losses[-1] <= sum(losses[:-1]) / len(losses[:-1])
 
-    def note(self, evaluation: Evaluation) -> None:
-        """Count an epoch and keep its state when it is the best so far."""
+    def note(self, evaluation: Evaluation | None, loss: float, seconds: float) -> None:
+        """Count an epoch and keep its state when it was evaluated and is the best so far.
+
+        Args:
+            evaluation: What was found after the epoch; None when nobody looked.
+            loss: The epoch's training loss.
+            seconds: Time spent since the first epoch.
+        """
         self.epoch += 1
-        self.val_losses.append(evaluation.val_loss)
+        self.seconds = seconds
+        if evaluation is None:
+            return
+        moment = {"epoch": self.epoch, "seconds": seconds, "loss": loss}
+        self.history.append(moment | {"val_loss": evaluation.val_loss} | evaluation.metrics)
         if evaluation.val_loss < self.best_loss:
             self.note_best(evaluation)
 
@@ -135,8 +147,7 @@ class Progress:
         self.best_state = {k: t.to(self.device) for k, t in part(tensors, "best.").items()}
         for name, parameter in self.model.named_parameters():
             self.adam.state[parameter] = {
-                # Adam keeps its step counter on the CPU whatever the parameter's device.
-                key: value if key == "step" else value.to(parameter.device)
+                key: value.to(parameter.device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
                 if (value := tensors.get(f"adam.{key}.{name}")) is not None
             }

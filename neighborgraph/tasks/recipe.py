@@ -1,6 +1,7 @@
 """Recipes: the numbers for one model on one data set, read from TOML and checked key by key."""
 
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -8,10 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from neighborgraph.checks import nearest
+from neighborgraph.data.interaction_log import METHODS
+from neighborgraph.data.interactions import PROTOCOLS
 from neighborgraph.errors import ConfigError
+from neighborgraph.tasks.pairs import SAMPLERS
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 MAX_BYTES = 2**20
+DEFAULT_TASK = "node classification"
+WORD = re.compile(r"[A-Za-z][A-Za-z-]*")
 Table = dict[str, Any]
 T = TypeVar("T")
 
@@ -26,12 +32,40 @@ def number(
     return field(default=default, metadata=metadata)
 
 
+def choice(*values: str) -> Any:
+    """A field with one of ``values``, the first when nothing is said."""
+    return field(default=values[0], metadata={"values": values})
+
+
 @dataclass(frozen=True)
 class DataSettings:
     """How the features enter."""
 
     row_normalize: bool = False
     """Divide each node's features by their sum."""
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How interactions are split; the arguments of `InteractionLog.split`."""
+
+    protocol: str = choice(*PROTOCOLS)
+    """``validation`` carves a part out of train to select by; ``published`` selects by the test."""
+    method: str = choice(*METHODS)
+    """How to make a test part where the data set has none."""
+    test: float = number(low=0, high=1, default=0.2)
+    val: float = number(low=0, high=1, default=0.1)
+    k_core: int = number(low=0, default=0)
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """How pairs are drawn and gathered into steps."""
+
+    size: int = number(low=1, default=2048)
+    """Pairs a step."""
+    draw: str = choice(*SAMPLERS)
+    """``users`` draws a user and one of its items; ``edges`` takes every pair once, shuffled."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +86,60 @@ class TrainingSettings:
     epochs before; 0 never stops."""
     patience: int = number(low=0, default=0)
     """Stop after this many epochs without a better validation loss; 0 never stops."""
+    evaluate_every: int = number(low=1, default=1)
+    """Epochs between evaluations; the last epoch is always followed by one."""
     checkpoint_every: int = number(low=1, default=100)
     """Epochs between checkpoints."""
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether the model is evaluated after so many epochs."""
+        return epoch % self.evaluate_every == 0 or epoch == self.epochs
 
 
 @dataclass(frozen=True)
 class Published:
-    """What the paper reports for this model on this data set."""
+    """What the paper reports for node classification on this data set."""
 
     test_acc: float = number(low=0, high=1)
     std: float = number(low=0, high=1)
     source: str = ""
+
+    @property
+    def metrics(self) -> dict[str, tuple[float, float | None]]:
+        """Name as in a record to figure and standard deviation."""
+        return {"test_acc": (self.test_acc, self.std)}
+
+
+@dataclass(frozen=True)
+class PublishedRanking:
+    """What the paper reports for recommendation on this data set."""
+
+    recall_20: float = number(low=0, high=1)
+    ndcg_20: float = number(low=0, high=1)
+    source: str = ""
+
+    @property
+    def metrics(self) -> dict[str, tuple[float, float | None]]:
+        """Name as in a record to figure and standard deviation, which papers do not give."""
+        return {"test_recall@20": (self.recall_20, None), "test_ndcg@20": (self.ndcg_20, None)}
+
+
+SECTIONS: dict[str, dict[str, type]] = {
+    "node classification": {
+        "data": DataSettings,
+        "optimizer": OptimizerSettings,
+        "training": TrainingSettings,
+        "published": Published,
+    },
+    "recommendation": {
+        "split": SplitSettings,
+        "batches": BatchSettings,
+        "optimizer": OptimizerSettings,
+        "training": TrainingSettings,
+        "published": PublishedRanking,
+    },
+}
+"""Task to the sections that its recipes have beside ``[model]``."""
 
 
 @dataclass(frozen=True)
@@ -71,38 +148,37 @@ class Recipe:
 
     Attributes:
         name: ``model/dataset``, or ``model/default`` where the data set has no recipe of its own.
+        task: A key of ``SECTIONS``; the file's own key ``task``.
         model: Keyword arguments of the model.
-        data: How the features enter.
         optimizer: Adam's numbers.
         training: How long to train.
         published: The figure to compare with, where there is one.
+        data: How the features enter, for node classification.
+        split: How interactions are split, for recommendation.
+        batches: How pairs are drawn, for recommendation.
     """
 
     name: str
+    task: str
     model: Mapping[str, int | float | bool | str]
-    data: DataSettings
     optimizer: OptimizerSettings
     training: TrainingSettings
-    published: Published | None
+    published: Published | PublishedRanking | None
+    data: DataSettings = DataSettings()
+    split: SplitSettings = SplitSettings()
+    batches: BatchSettings = BatchSettings()
 
     def flat(self) -> dict[str, Any]:
         """Every number under its dotted name, as ``--set`` spells it; not the published ones."""
         parts: dict[str, Mapping[str, Any]] = {"model": self.model}
-        for section in ("data", "optimizer", "training"):
-            parts[section] = vars(getattr(self, section))
+        for section in SECTIONS[self.task]:
+            if section != "published":
+                parts[section] = vars(getattr(self, section))
         return {
             f"{section}.{key}": value
             for section, part in parts.items()
             for key, value in part.items()
         }
-
-
-SECTIONS = {
-    "data": DataSettings,
-    "optimizer": OptimizerSettings,
-    "training": TrainingSettings,
-    "published": Published,
-}
 
 
 def load_recipe(
@@ -156,6 +232,12 @@ def apply_override(tables: Table, text: str) -> None:
     section, dot, key = name.strip().partition(".")
     if not (equals and dot and section and key and value.strip()):
         raise ConfigError(f"--set {text!r} must look like optimizer.lr=0.01")
+    known = ("model", *sections_of(tables, "--set"))
+    if section not in known:
+        raise ConfigError(f"--set {text!r}: {unknown('section', section, known)}")
+    if WORD.fullmatch(value) and value not in ("true", "false", "inf", "nan"):
+        # A shell takes the quotes of a text away.
+        value = f'"{value}"'
     try:
         parsed = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError as error:
@@ -163,8 +245,6 @@ def apply_override(tables: Table, text: str) -> None:
             f"--set {text!r}: {value!r} is not a TOML value such as 3, 0.5, true or "
             f'"text" ({error})'
         ) from error
-    if section not in ("model", *SECTIONS):
-        raise ConfigError(f"--set {text!r}: {unknown('section', section, ('model', *SECTIONS))}")
     tables.setdefault(section, {})[key] = parsed["value"]
 
 
@@ -179,8 +259,11 @@ def parse_recipe(name: str, tables: Table, where: str) -> Recipe:
     Raises:
         ConfigError: A key is unknown, missing, of another type or out of range.
     """
-    known = ("model", *SECTIONS)
+    sections = sections_of(tables, where)
+    known = ("model", *sections)
     for section, table in tables.items():
+        if section == "task":
+            continue
         if section not in known:
             raise ConfigError(f"{where}: {unknown('section', section, known)}")
         if not isinstance(table, dict):
@@ -188,17 +271,25 @@ def parse_recipe(name: str, tables: Table, where: str) -> Recipe:
     for key, value in tables.get("model", {}).items():
         if type(value) not in (int, float, bool, str):
             raise ConfigError(f"{where}: model.{key} must be one value, got {value!r}")
-    published = tables.get("published")
+    parsed: dict[str, Any] = {"published": None} | {
+        section: parse_section(kind, section, tables, where)
+        for section, kind in sections.items()
+        if section != "published" or section in tables
+    }
     return Recipe(
         name=name,
+        task=tables.get("task", DEFAULT_TASK),
         model=dict(tables.get("model", {})),
-        data=parse_section(DataSettings, "data", tables, where),
-        optimizer=parse_section(OptimizerSettings, "optimizer", tables, where),
-        training=parse_section(TrainingSettings, "training", tables, where),
-        published=None
-        if published is None
-        else parse_section(Published, "published", tables, where),
+        **parsed,
     )
+
+
+def sections_of(tables: Table, where: str) -> dict[str, type]:
+    """The sections that belong to the task that a file names."""
+    task = tables.get("task", DEFAULT_TASK)
+    if task not in list(SECTIONS):
+        raise ConfigError(f"{where}: {unknown('task', str(task), SECTIONS)}")
+    return SECTIONS[task]
 
 
 def parse_section(kind: type[T], section: str, tables: Table, where: str) -> T:
@@ -225,6 +316,12 @@ def check_value(name: str, value: Any, description: Any, where: str) -> Any:
     if type(value) is not wanted:
         raise ConfigError(
             f"{where}: {name} must be {wanted.__name__}, got {value!r} ({type(value).__name__})"
+        )
+    values = description.metadata.get("values")
+    if values is not None and value not in values:
+        raise ConfigError(
+            f"{where}: {name} = {value!r}{nearest(value, values)} must be one of "
+            f"{', '.join(values)}"
         )
     if wanted in (int, float):
         low, high = description.metadata["low"], description.metadata["high"]

@@ -1,5 +1,7 @@
 """Seeds: recorded once, taken over on resume, never trampled on."""
 
+import errno
+import json
 import os
 import signal
 from dataclasses import replace
@@ -10,9 +12,10 @@ import torch
 
 from neighborgraph.bench.record import read_records
 from neighborgraph.bench.runner import Run, run_seeds
+from neighborgraph.data import load_interactions
 from neighborgraph.data.synthetic import load_tiny
-from neighborgraph.errors import CheckpointError, ConfigError
-from neighborgraph.tasks import NodeClassification, load_recipe
+from neighborgraph.errors import CheckpointError, ConfigError, DataFileError
+from neighborgraph.tasks import Checkpoints, NodeClassification, Ranker, load_recipe
 from neighborgraph.tasks.interrupt import Stopped
 
 TINY = load_tiny()
@@ -79,6 +82,14 @@ def test_resume_does_not_take_the_record_of_other_numbers(tmp_path: Path) -> Non
     assert len(read_records(tmp_path / "records.jsonl")) == 2
 
 
+def test_resume_does_not_take_the_record_of_other_data_of_that_name(tmp_path: Path) -> None:
+    run_seeds(make(tmp_path), 1)
+    run = make(tmp_path, resume=True)
+    assert run.recorded(0) is not None
+    other = replace(TINY, x=TINY.x + 1)
+    assert replace(run, dataset=other).recorded(0) is None
+
+
 def test_stopped_seed_continues_to_the_same_record(tmp_path: Path, stop_in_step) -> None:
     (straight,) = run_seeds(make(tmp_path / "straight"), 1)
     stop_in_step(5)
@@ -114,4 +125,111 @@ def test_finished_run_is_done_anew_without_resume(tmp_path: Path) -> None:
 
 def test_wrong_model_option_names_the_recipe(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"dagnn/default, section \[model\]: .*'hopps'.*'hops'"):
-        make(tmp_path, "model.hopps=3", model="dagnn").build_model()
+        make(tmp_path, "model.hopps=3", model="dagnn").check()
+
+
+def make_recommender(out: Path, *overrides: str, resume: bool = False) -> Run:
+    texts = ("training.epochs=12", "training.evaluate_every=5", "batches.size=300", *overrides)
+    recipe = load_recipe("lightgcn", "default", texts)
+    dataset = load_interactions("tiny-interactions")
+    return Run("lightgcn", dataset, recipe, texts, torch.device("cpu"), out, resume)
+
+
+def test_a_recommender_leaves_record_history_and_ranker(tmp_path: Path) -> None:
+    (record,) = run_seeds(make_recommender(tmp_path), 1)
+    assert (record.dataset, record.protocol) == ("tiny-interactions", "validation")
+    assert 0.3 < record.metrics["test_recall@20"] <= 1
+    path = tmp_path / "history" / "lightgcn-tiny-interactions" / "seed-0.jsonl"
+    moments = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [moment["epoch"] for moment in moments] == [5, 10, 12]
+    assert record.metrics["val_recall@20"] == max(m["val_recall@20"] for m in moments)
+    ranker = Ranker.load(make_recommender(tmp_path).checkpoints(0).folder / "ranker")
+    assert ranker.users.shape == (160, 64)
+
+
+def test_a_recommender_stopped_continues_to_the_same_record(tmp_path: Path, monkeypatch) -> None:
+    (straight,) = run_seeds(make_recommender(tmp_path / "straight"), 1)
+    left = [7]
+
+    def counted(self, model, *batch):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return model.loss(*batch)
+
+    monkeypatch.setattr("neighborgraph.tasks.Recommendation.loss", counted)
+    with pytest.raises(Stopped):
+        run_seeds(make_recommender(tmp_path / "stopped"), 1)
+    with pytest.raises(ConfigError, match="stopped after epoch 2; add --resume"):
+        make_recommender(tmp_path / "stopped").prepare(0)
+    run = make_recommender(tmp_path / "stopped", resume=True)
+    run.prepare(0)
+    (resumed,) = run_seeds(run, 1)
+    assert (resumed.metrics, resumed.best_epoch) == (straight.metrics, straight.best_epoch)
+    rankers = [
+        Ranker.load(make_recommender(tmp_path / name).checkpoints(0).folder / "ranker")
+        for name in ("straight", "stopped")
+    ]
+    assert torch.equal(rankers[0].users, rankers[1].users)
+
+
+def test_a_disk_that_fills_loses_no_checkpoint_and_no_record(tmp_path: Path, monkeypatch) -> None:
+    more = ("training.checkpoint_every=3",)
+    # A checkpoint is flushed five times; the second one fails.
+    flush, left = os.fsync, [7]
+
+    def full(handle: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match="No space left on device; choose another folder"):
+        run_seeds(make_recommender(tmp_path, *more), 1)
+    checkpoint = make_recommender(tmp_path, *more).checkpoints(0).load()
+    assert checkpoint is not None
+    assert checkpoint.step == 3
+    monkeypatch.setattr(os, "fsync", flush)
+    run = make_recommender(tmp_path, *more, resume=True)
+    run.prepare(0)
+    (resumed,) = run_seeds(run, 1)
+    (straight,) = run_seeds(make_recommender(tmp_path / "straight", *more), 1)
+    assert resumed.metrics == straight.metrics
+
+
+def test_a_history_that_cannot_be_written_says_where(tmp_path: Path) -> None:
+    (tmp_path / "history").touch()
+    with pytest.raises(DataFileError, match=r"cannot write .*history/lightgcn-tiny"):
+        run_seeds(make_recommender(tmp_path), 1)
+    # The training is not lost: a resumed run has nothing left to train.
+    checkpoint = Checkpoints(make_recommender(tmp_path).checkpoints(0).folder).load()
+    assert checkpoint is not None
+    assert checkpoint.state["finished"]
+    (tmp_path / "history").unlink()
+    (record,) = run_seeds(make_recommender(tmp_path, resume=True), 1)
+    assert record.best_epoch in (5, 10, 12)
+
+
+def test_tensorboard_sees_every_evaluation(tmp_path: Path, monkeypatch) -> None:
+    seen: list = []
+
+    class Board:
+        def __init__(self, folder: Path) -> None:
+            seen.append(folder)
+
+        def __call__(self, moment: dict) -> None:
+            seen.append(moment["epoch"])
+
+        def close(self) -> None:
+            seen.append("closed")
+
+    monkeypatch.setattr("neighborgraph.bench.runner.TensorBoard", Board)
+    run_seeds(replace(make_recommender(tmp_path), tensorboard=tmp_path / "board"), 1)
+    assert seen == [
+        tmp_path / "board" / "lightgcn-tiny-interactions" / "seed-0",
+        5,
+        10,
+        12,
+        "closed",
+    ]

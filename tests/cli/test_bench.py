@@ -53,6 +53,10 @@ def test_build(capsys) -> None:
         ("attend --seconds soon", "'soon' is not a number of seconds above 0"),
         ("build --edges 5", "'5' is not a number from 100"),
         ("attend --edges 500", "--edges is for build; type neighborgraph bench build"),
+        (
+            "sample --data-root .",
+            "--data-root is for recommend; type neighborgraph bench recommend",
+        ),
     ],
 )
 def test_refusals_are_one_line(typed: str, message: str, capsys) -> None:

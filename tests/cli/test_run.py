@@ -58,3 +58,38 @@ def test_both_graph_models_beat_the_mlp_on_digits(capsys, tmp_path: Path) -> Non
     table, _ = run(capsys, tmp_path, "dagnn,gcn,mlp", "digits", "--seeds", "2")
     dagnn, gcn, mlp = (float(line.split()[3]) for line in table[2:])
     assert min(dagnn, gcn) > mlp + 3
+
+
+def test_recommenders_share_one_table(capsys, tmp_path: Path) -> None:
+    table, said = run(capsys, tmp_path, "lightgcn,ultragcn", "gowalla", "--tiny")
+    assert said == ""
+    assert table[0].split("  ")[0] == "model"
+    assert "recall@20 %" in table[0]
+    assert [line.split()[:3] for line in table[2:]] == [
+        ["lightgcn", "tiny-interactions", "1"],
+        ["ultragcn", "tiny-interactions", "1"],
+    ]
+    assert all("test" in line for line in table[2:])  # gowalla's recipes select by the test
+    assert "Table 3" not in "".join(table)
+
+
+def test_the_small_set_by_its_name_and_by_none(capsys, tmp_path: Path) -> None:
+    for name in (["tiny-interactions"], []):
+        table, said = run(capsys, tmp_path / str(len(name)), "lightgcn", *name, "--tiny")
+        assert table[2].split()[1] == "tiny-interactions"
+        assert "validation" in table[2]
+        assert said.endswith("no recipe for tiny-interactions, using lightgcn/default\n")
+
+
+def test_interactions_of_a_file(capsys, tmp_path: Path) -> None:
+    rows = [f"{u},{i},{(u * i) % 5},{u + i}" for u in range(12) for i in range(20) if (u + i) % 3]
+    path = tmp_path / "gowalla.csv"  # no published figure belongs to it
+    path.write_text("\n".join(["person,thing,stars,when", *rows]))
+    typed = ["--interactions", str(path), "--user-column", "person", "--item-column", "thing"]
+    typed += ["--time-column", "when", "--weight-column", "stars", "--min-weight", "1"]
+    typed += ["--set", "split.method=time", "--set", "training.epochs=3"]
+    table, _ = run(capsys, tmp_path / "runs", "lightgcn", *typed)
+    assert table[2].split()[:3] == ["lightgcn", "gowalla", "1"]
+    assert "Table 3" not in table[2]
+    (record,) = map(json.loads, (tmp_path / "runs" / "records.jsonl").read_text().splitlines())
+    assert record["recipe"] == "lightgcn/default"

@@ -19,4 +19,11 @@ def test_a_path_is_no_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", data.BUILTIN)
 def test_builtin_data_sets_need_no_folder(name: str, tmp_path) -> None:
-    assert data.load(name, tmp_path / "absent").name == name
+    load = data.load_interactions if name in data.INTERACTIONS else data.load
+    assert load(name, tmp_path / "absent").name == name
+
+
+def test_a_name_is_of_one_kind() -> None:
+    assert not data.NODES.keys() & data.INTERACTIONS.keys()
+    with pytest.raises(ConfigError, match="unknown data set 'gowalla'"):
+        data.load("gowalla")

@@ -21,3 +21,14 @@ def normalised(graph: Graph) -> torch.Tensor:
     dense[receiver, source] = 1
     scale = dense.sum(1).rsqrt()
     return scale[:, None] * dense * scale
+
+
+def sorted_pairs(users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    """Pairs as a recommender takes them: by user, then item, each once."""
+    return torch.stack([users, items]).unique(dim=1)
+
+
+@pytest.fixture
+def pairs() -> torch.Tensor:
+    """About 100 pairs of 12 users, the last without any, and 20 items, the last in no pair."""
+    return sorted_pairs(torch.randint(0, 11, (150,)), torch.randint(0, 19, (150,)))

@@ -80,6 +80,44 @@ def test_a_sum_of_hops_is_the_polynomial_of_the_matrix(coefficients: list[float]
     torch.testing.assert_close(actual_grad, expected_grad)
 
 
+def test_weights_are_factors_of_the_matrix_and_change_no_degree() -> None:
+    graph = Graph.from_edge_index(torch.randint(0, 30, (2, 100)), 30)  # directed
+    weight = torch.rand(100, dtype=torch.float64)
+    source, receiver = graph.edge_index
+    scale = symmetric_scale(graph, torch.float64)
+    matrix = torch.zeros(30, 30, dtype=torch.float64)
+    entries = scale[receiver] * weight * scale[source]
+    matrix.index_put_((receiver, source), entries, accumulate=True)
+    x = torch.randn(30, 5, dtype=torch.float64, requires_grad=True)
+    expected = 0.5 * x + 0.3 * matrix @ x + 2.0 * matrix @ matrix @ x
+    actual = propagate_sum(graph, x, [0.5, 0.3, 2.0], weight=weight)
+    torch.testing.assert_close(actual, expected)
+    grad = torch.randn(30, 5, dtype=torch.float64)
+    gradients = [torch.autograd.grad(out, x, grad)[0] for out in (actual, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_sum_of_hops_is_differentiable_once() -> None:
+    x = torch.randn(3, 2, requires_grad=True)
+    out = propagate_sum(path_of_three(), x, [0.5, 0.5])
+    (grad,) = torch.autograd.grad(out.sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="propagate_sum can be differentiated once, not twice"):
+        grad.sum().backward()
+
+
+def test_a_sum_of_hops_needs_a_transpose_for_its_gradient() -> None:
+    graph = Graph.from_edge_index(torch.tensor([[0, 1], [1, 0]]), 2, transpose=False)
+    propagate_sum(graph, torch.randn(2, 2), [0.5, 0.5])
+    with pytest.raises(InputError, match="a gradient needs the graph's transpose"):
+        propagate_sum(graph, torch.randn(2, 2, requires_grad=True), [0.5, 0.5])
+
+
+def test_weights_that_would_lose_their_gradient_are_refused() -> None:
+    weight = torch.ones(7, requires_grad=True)
+    with pytest.raises(InputError, match=r"weight requires grad.* pass it detached"):
+        propagate_sum(path_of_three(), torch.randn(3, 2), [0.5, 0.5], weight=weight)
+
+
 def test_a_sum_of_no_hops_is_refused() -> None:
     with pytest.raises(InputError, match="coefficients is empty; give one for each hop"):
         propagate_sum(path_of_three(), torch.randn(3, 2), [])

@@ -25,7 +25,7 @@ class StopAfter(Task):
     def __init__(self, task: Task, steps: int, number: int = signal.SIGTERM):
         self.task, self.steps, self.number = task, steps, number
 
-    def loss(self, model: torch.nn.Module) -> torch.Tensor:
+    def loss(self, model: torch.nn.Module, *batch: torch.Tensor) -> torch.Tensor:
         self.steps -= 1
         if self.steps == 0:
             os.kill(os.getpid(), self.number)
@@ -117,12 +117,12 @@ def test_ctrl_c_leaves_a_checkpoint_of_that_epoch(tmp_path: Path) -> None:
 class NaNAfter(StopAfter):
     """A task whose n-th training loss is not a number."""
 
-    def loss(self, model: torch.nn.Module) -> torch.Tensor:
+    def loss(self, model: torch.nn.Module, *batch: torch.Tensor) -> torch.Tensor:
         self.steps -= 1
         return self.task.loss(model) * (float("nan") if self.steps == 0 else 1.0)
 
 
-def test_nan_stops_before_it_reaches_the_parameters(tmp_path: Path) -> None:
+def test_nan_stops_and_leaves_the_best_parameters(tmp_path: Path) -> None:
     model = build()
     with pytest.raises(TrainingError, match=r"epoch 10: the training loss is nan; .*optimizer\.lr"):
         train(model, NaNAfter(NodeClassification(TINY), 10), tmp_path)
@@ -139,6 +139,54 @@ def test_infinite_validation_loss_stops_too() -> None:
 
     with pytest.raises(TrainingError, match="before training: the validation loss is inf"):
         train(build(), Diverged(NodeClassification(TINY), 100))
+
+
+def test_evaluated_every_few_epochs_and_after_the_last() -> None:
+    seen: list[dict[str, float]] = []
+    fitted = fit(
+        build(),
+        NodeClassification(TINY),
+        optimizer=ADAM,
+        training=TrainingSettings(epochs=11, evaluate_every=4),
+        watch=seen.append,
+    )
+    assert [moment["epoch"] for moment in fitted.history] == [4, 8, 11]
+    assert tuple(seen) == fitted.history
+    assert set(seen[0]) >= {"epoch", "seconds", "loss", "val_loss", "val_acc", "test_acc"}
+    assert fitted.best_epoch in (0, 4, 8, 11)
+
+
+def test_an_epoch_is_every_batch_of_the_task() -> None:
+    class Batches(Task):
+        """Pulls the one parameter towards each number of a batch."""
+
+        def batches(self, model, epoch):
+            return [(torch.tensor([float(epoch), 1.0]),), (torch.tensor([2.0]),)]
+
+        def loss(self, model, *batch):
+            (parameter,) = model.parameters()
+            return ((parameter.sum() - batch[0]) ** 2).sum()
+
+        def evaluate(self, model):
+            (parameter,) = model.parameters()
+            return Evaluation(parameter.item(), {})
+
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    plain = model.weight.detach().clone().requires_grad_()
+    adam = torch.optim.Adam([plain], lr=0.01, weight_decay=0.005, fused=True)
+    fitted = fit(model, Batches(), optimizer=ADAM, training=TrainingSettings(epochs=2))
+    losses = []
+    for target in ([0.0, 1.0], [2.0], [1.0, 1.0], [2.0]):
+        adam.zero_grad()
+        loss = ((plain.sum() - torch.tensor(target)) ** 2).sum()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    # The untrained weight 0 has the lowest loss, so it is kept; the history tells of the epochs.
+    assert model.weight.item() == 0.0
+    assert fitted.val_losses[-1] == plain.item()
+    assert [m["loss"] for m in fitted.history] == [sum(losses[:2]) / 2, sum(losses[2:]) / 2]
 
 
 def test_quiet_when_not_a_terminal(capfd) -> None:

@@ -23,7 +23,7 @@ def progress(
 def note(losses: list[float]) -> Progress:
     reached = progress()
     for loss in losses:
-        reached.note(Evaluation(loss, {"test_acc": loss}))
+        reached.note(Evaluation(loss, {"test_acc": loss}), 0.5, 1.0)
     return reached
 
 
@@ -50,6 +50,17 @@ def test_earliest_of_equal_losses_is_best() -> None:
 )
 def test_stopping_rules(losses: list[float], settings: TrainingSettings, more: bool) -> None:
     assert note(losses).wants_more(settings) is more
+
+
+def test_epochs_that_nobody_evaluated_count_for_patience() -> None:
+    settings = TrainingSettings(epochs=9, patience=3, evaluate_every=2)
+    reached = progress()
+    for epoch in range(1, 6):
+        assert reached.wants_more(settings)
+        reached.note(Evaluation(float(epoch), {}) if epoch % 2 == 0 else None, 0.5, float(epoch))
+    assert not reached.wants_more(settings)  # best after epoch 2, now 5
+    assert [moment["epoch"] for moment in reached.history] == [2, 4]
+    assert reached.seconds == 5.0
 
 
 def test_nothing_saved_is_nothing_to_resume(tmp_path: Path) -> None:
@@ -82,7 +93,7 @@ def test_other_parameters_are_refused_by_name(tmp_path: Path) -> None:
 def test_a_skipped_checkpoint_is_said(tmp_path: Path, caplog) -> None:
     reached = progress(tmp_path)
     reached.save()
-    reached.note(Evaluation(1.0, {}))
+    reached.note(Evaluation(1.0, {}), 0.5, 1.0)
     reached.save()
     (Checkpoints(tmp_path).newest_first()[0] / "state.json").unlink()
     again = progress(tmp_path)

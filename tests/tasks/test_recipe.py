@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from neighborgraph.data import DATASETS
+from neighborgraph.data import DATASETS, INTERACTIONS, NODES, load_interactions
 from neighborgraph.errors import ConfigError
-from neighborgraph.models import MODELS, build
+from neighborgraph.models import MODELS, Recommender, build, build_recommender
 from neighborgraph.tasks.recipe import RECIPES, load_recipe, recipe_names
 
 GOOD = """
@@ -26,7 +26,7 @@ def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
 
 
 def test_number_of_recipes() -> None:
-    assert len(recipe_names()) == 17
+    assert len(recipe_names()) == 22
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -36,7 +36,14 @@ def test_every_recipe_builds_its_model_for_a_known_data_set(name: str) -> None:
     assert recipe.name == name
     assert model in MODELS
     assert dataset == "default" or dataset in DATASETS
-    build(model, 10, 3, **recipe.model)
+    recommends = recipe.task == "recommendation"
+    assert issubclass(MODELS[model], Recommender) == recommends
+    assert dataset == "default" or dataset in (INTERACTIONS if recommends else NODES)
+    if recommends:
+        few = load_interactions("tiny-interactions").split(0, **vars(recipe.split))
+        build_recommender(model, few.num_users, few.num_items, few.train, **recipe.model)
+    else:
+        build(model, 10, 3, **recipe.model)
     if recipe.published is not None:
         assert recipe.published.source
 
@@ -84,6 +91,63 @@ def test_wrong_keys_name_key_and_file(tmp_path: Path, extra: str, message: str) 
 def test_learning_rate_out_of_range(tmp_path: Path, value: str) -> None:
     with pytest.raises(ConfigError, match=r"optimizer.lr = .* is outside \[0, 1000000.0\]"):
         load_text(tmp_path, GOOD.replace("0.01", value))
+
+
+RANKING = """
+task = "recommendation"
+[optimizer]
+lr = 0.01
+[training]
+epochs = 10
+"""
+
+
+def test_sections_belong_to_the_task(tmp_path: Path) -> None:
+    recipe = load_text(tmp_path, RANKING, ("split.method=leave-one-out", "batches.size=64"))
+    assert (recipe.split.method, recipe.split.protocol) == ("leave-one-out", "validation")
+    assert (recipe.batches.size, recipe.batches.draw) == (64, "users")
+    flat = recipe.flat()
+    assert flat["split.method"] == "leave-one-out"
+    assert "data.row_normalize" not in flat
+    assert not any(key.startswith(("split", "batches")) for key in load_text(tmp_path, GOOD).flat())
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        (RANKING, ("data.row_normalize=true",), "unknown section 'data'"),
+        (GOOD, ("split.test=0.5",), "unknown section 'split'"),
+        (GOOD + "[batches]\nsize = 3", (), "unknown section 'batches'"),
+        (RANKING, ("split.method=leave-one",), "must be one of ratio, leave-one-out, time"),
+        (RANKING, ("split.protocol=publishd",), "did you mean 'published'"),
+        (RANKING, ("batches.draw=3",), "batches.draw must be str, got 3"),
+        (RANKING, ("batches.size=0",), "batches.size = 0 is outside"),
+        (RANKING + "[published]\nrecall_20 = 0.1", (), "published.ndcg_20 is missing"),
+        ('task = "ranking"', (), r"unknown task 'ranking' \(known: node classification, recomm"),
+        ("task = 3", (), "unknown task '3'"),
+        ("task = [1]", (), "unknown task"),
+    ],
+)
+def test_keys_of_recommendation(tmp_path: Path, text: str, overrides: tuple, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_text(tmp_path, text, overrides)
+
+
+def test_a_word_needs_no_quotes_on_the_command_line(tmp_path: Path) -> None:
+    for text in ("split.method=time", 'split.method="time"'):
+        assert load_text(tmp_path, RANKING, (text,)).split.method == "time"
+    with pytest.raises(ConfigError, match=r"optimizer\.lr = nan is outside"):
+        load_text(tmp_path, RANKING, ("optimizer.lr=nan",))
+
+
+def test_published_figures_by_the_names_of_records() -> None:
+    recipe = load_recipe("lightgcn", "gowalla")
+    assert recipe.published is not None
+    assert recipe.published.metrics == {
+        "test_recall@20": (0.1823, None),
+        "test_ndcg@20": (0.1555, None),
+    }
+    assert recipe.split.protocol == "published"
 
 
 def test_missing_key(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from neighborgraph.ops.registration import (
     accumulation_dtype,
     as_factor,
     distinct,
+    expect_differentiable,
     expect_features,
     expect_graph,
-    wants_gradient,
 )
 
 REDUCTIONS = ("sum", "mean", "max", "min", "softmax")
@@ -93,8 +93,7 @@ def aggregate(
             f"reduce={reduce!r} must be one of {', '.join(REDUCTIONS)}{nearest(reduce, REDUCTIONS)}"
         )
     expect_shape("x", x, (graph.num_cols, *x.shape[1:]), "one row per source")
-    if graph.cols is None and wants_gradient((x,)):
-        graph.expect_cols("a gradient")
+    expect_differentiable(graph, x)
     features = x.reshape(graph.num_cols, x.shape[1:].numel())
     if reduce == "softmax":
         expect_same_device(graph=graph.rows.ptr, x=x)

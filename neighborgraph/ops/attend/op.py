@@ -52,6 +52,7 @@ from neighborgraph.ops.registration import (
     as_factor,
     autocast,
     distinct,
+    expect_differentiable,
     expect_features,
     expect_graph,
     is_autocast,
@@ -215,8 +216,7 @@ def prepared(
         raise InputError(f"dropout={dropout} must be in [0, 1]")
     seed = as_seed(seed, q) if dropout > 0 else None
     expect_same_device(graph=graph.rows.ptr, q=q, k=k, v=v, bias=bias, edge=edge, weight=weight)
-    if graph.cols is None and wants_gradient((q, k, v, weight, bias, edge)):
-        graph.expect_cols("a gradient")
+    expect_differentiable(graph, q, k, v, weight, bias, edge)
     return q, k, v, weight, bias, edge, seed, factor, float(dropout), bool(self_loops)
 
 

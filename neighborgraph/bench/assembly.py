@@ -1,0 +1,73 @@
+"""From a data set and a recipe to the model and the task of one seed, by the data set's type."""
+
+from functools import singledispatch
+
+import torch
+from torch import nn
+
+from neighborgraph import models
+from neighborgraph.data import InteractionLog, NodeDataset
+from neighborgraph.data.recommend import load_tiny_interactions
+from neighborgraph.tasks import NodeClassification, Recipe, Recommendation, Task
+
+Dataset = NodeDataset | InteractionLog
+
+
+@singledispatch
+def assemble(
+    dataset: Dataset, name: str, recipe: Recipe, seed: int, device: torch.device
+) -> tuple[nn.Module, Task]:
+    """A freshly initialised model on ``device`` and what it is trained for.
+
+    Args:
+        dataset: The data.
+        name: The model's name.
+        recipe: The numbers.
+        seed: Of the split and the batches; the model's parameters come from Torch's generator.
+        device: Where to train.
+
+    Raises:
+        ConfigError: The recipe's model options are not the model's.
+        InputError: The data cannot be split as the recipe has it.
+    """
+    raise TypeError(f"no task for {type(dataset).__name__}")
+
+
+@assemble.register
+def _(dataset: NodeDataset, name, recipe, seed, device):
+    sizes = dataset.x.shape[1], dataset.num_classes
+    model = models.build(name, *sizes, **recipe.model).to(device)
+    normalize = recipe.data.row_normalize
+    return model, NodeClassification(dataset, seed=seed, row_normalize=normalize, device=device)
+
+
+@assemble.register
+def _(dataset: InteractionLog, name, recipe, seed, device):
+    data = dataset.split(seed, **vars(recipe.split))
+    model = models.build_recommender(
+        name, data.num_users, data.num_items, data.train.to(device), **recipe.model
+    ).to(device)
+    batches = {"batch_size": recipe.batches.size, "draw": recipe.batches.draw}
+    return model, Recommendation(data, seed=seed, device=device, **batches)
+
+
+@singledispatch
+def check_options(dataset: Dataset, name: str, recipe: Recipe) -> None:
+    """Refuse model options that are not the model's, before anything is trained.
+
+    Raises:
+        ConfigError: An option is unknown, missing, of another type or out of range.
+    """
+    raise TypeError(f"no task for {type(dataset).__name__}")
+
+
+@check_options.register
+def _(dataset: NodeDataset, name, recipe):
+    models.build(name, dataset.x.shape[1], dataset.num_classes, **recipe.model)
+
+
+@check_options.register
+def _(dataset: InteractionLog, name, recipe):
+    # What a recommender prepares from its pairs may take long, so few pairs do for a check.
+    few = load_tiny_interactions().split(0)
+    models.build_recommender(name, few.num_users, few.num_items, few.train, **recipe.model)

@@ -1,0 +1,78 @@
+"""Model and task follow from the data set's type; wrong options are found before training."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from neighborgraph.bench.assembly import assemble, check_options
+from neighborgraph.data import load, load_interactions
+from neighborgraph.errors import ConfigError
+from neighborgraph.models import GCN, LightGCN
+from neighborgraph.tasks import NodeClassification, Recommendation, load_recipe
+from neighborgraph.tasks.step import CapturedStep, EagerStep
+
+CPU = torch.device("cpu")
+NODES, INTERACTIONS = load("tiny"), load_interactions("tiny-interactions")
+
+
+def test_nodes_are_classified() -> None:
+    model, task = assemble(NODES, "gcn", load_recipe("gcn", "tiny"), 0, CPU)
+    assert isinstance(model, GCN)
+    assert isinstance(task, NodeClassification)
+
+
+def test_interactions_are_split_by_the_seed_and_ranked() -> None:
+    recipe = load_recipe("lightgcn", "default", ["batches.size=7", "split.protocol=published"])
+    model, task = assemble(INTERACTIONS, "lightgcn", recipe, 3, CPU)
+    assert isinstance(model, LightGCN)
+    assert isinstance(task, Recommendation)
+    assert (task.batch_size, task.seed, task.data.protocol) == (7, 3, "published")
+    assert task.data.digest == INTERACTIONS.split(3, protocol="published").digest
+    assert model.num_users == 160
+
+
+def test_wrong_options() -> None:
+    recipe = load_recipe("lightgcn", "default", ["model.num_layer=2"])
+    with pytest.raises(ConfigError, match=r"no option 'num_layer'; did you mean 'num_layers'\?"):
+        check_options(INTERACTIONS, "lightgcn", recipe)
+    recipe = load_recipe("lightgcn", "default", ["model.num_layers=-2"])
+    with pytest.raises(ConfigError, match="num_layers=-2 is negative"):
+        check_options(INTERACTIONS, "lightgcn", recipe)
+    recipe = replace(recipe, model={"hidden_channels": 8, "dropout": 2.0})
+    with pytest.raises(ConfigError, match="dropout"):
+        check_options(NODES, "gcn", recipe)
+
+
+def test_models_of_another_task() -> None:
+    recipe = load_recipe("gcn", "tiny")
+    with pytest.raises(ConfigError, match="gcn cannot be built from num_users"):
+        check_options(INTERACTIONS, "gcn", recipe)
+    with pytest.raises(TypeError, match="no task for str"):
+        assemble("tiny", "gcn", recipe, 0, CPU)  # pyright: ignore[reportArgumentType]
+
+
+CUDA_CASES = [
+    ("lightgcn", "batches.size=300"),
+    ("lightgcn", "model.edge_dropout=0.3"),
+    ("ultragcn", "batches.size=300"),
+]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(("name", "override"), CUDA_CASES)
+def test_recorded_steps_train_like_eager_ones(name: str, override: str) -> None:
+    recipe = load_recipe(name, "default", [override])
+    trained = []
+    for kind in (CapturedStep, EagerStep):
+        torch.manual_seed(0)
+        model, task = assemble(INTERACTIONS, name, recipe, 0, torch.device("cuda"))
+        adam = torch.optim.Adam(model.parameters(), lr=0.01, fused=True, capturable=True)
+        step = kind(task.loss, model.train(), adam)
+        for epoch in range(6):
+            for batch in task.batches(model, epoch):
+                step(*batch)
+        trained.append((step.mean_loss(), model.state_dict()))
+    (loss, state), (eager_loss, eager_state) = trained
+    assert loss == eager_loss
+    assert all(torch.equal(state[key], eager_state[key]) for key in state)
