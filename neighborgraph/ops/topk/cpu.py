@@ -9,8 +9,12 @@ from neighborgraph.jit.numba_inline import inlined
 from neighborgraph.jit.numba_kernel import numba_kernel, run_rows
 from neighborgraph.jit.numba_lanes import LANES, choose, largest_number, load, spread
 
-SCORES = 2**22
-"""At most so many scores are held at once, or one user's: they stay in the processor's cache."""
+SCORES = 2**24
+"""At most so many scores are held at once, or one user's.
+
+Fewer would stay in the cache, but Torch's threads go on spinning for a while after each product, on
+the cores that ours need then.
+"""
 CHUNK = 512
 """Scores that are compared with the worst item of a list together."""
 LOWEST = np.float32(-np.inf)
