@@ -20,7 +20,7 @@ from neighborgraph.ops.topk import topk
 from neighborgraph.tasks.ranking import PYG_METRICS, evaluate_ranking, rows_of
 
 WIDTH, K = 64, 20
-PEER_SCORES = {"cpu": 2**22, "cuda": 2**27}
+PEER_SCORES = {"cpu": 2**24, "cuda": 2**27}
 """Scores that the peer holds at once, as many as ours."""
 TOLERANCE = 1e-5
 DEFAULT_CATALOGUES = {"cpu": ("gowalla",), "cuda": ("gowalla", "amazon-book")}

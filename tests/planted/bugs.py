@@ -306,7 +306,11 @@ BUGS = (
         "elif score[i, j] >= best[i, 0]",
     ),
     topk("of equal scores the larger item first", "item > other_item", "item < other_item"),
-    topk("the last chunk is skipped", "if better == 0:", "if better == 0 or last == items:"),
+    topk(
+        "the last score of a chunk is not looked at",
+        "range(first, last, LANES)",
+        "range(first, last - LANES, LANES)",
+    ),
     topk("the better child sinks", "            child += 1\n", "            child += 0\n"),
     topk("pointers of the first block", "seen[0][begin :", "seen[0][0 * begin :"),
     topk("negative scores in the wrong order", "? ~bits :", "? bits :", "cuda/topk.cu"),

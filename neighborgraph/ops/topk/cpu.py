@@ -5,12 +5,19 @@ import torch
 from torch import Tensor
 
 from neighborgraph.errors import IdError
+from neighborgraph.jit.numba_inline import inlined
 from neighborgraph.jit.numba_kernel import numba_kernel, run_rows
+from neighborgraph.jit.numba_lanes import LANES, choose, largest_number, load, spread
 
-SCORES = 2**22
-"""At most so many scores are held at once, or one user's: they stay in the processor's cache."""
-CHUNK = 64
+SCORES = 2**24
+"""At most so many scores are held at once, or one user's.
+
+Fewer would stay in the cache, but Torch's threads go on spinning for a while after each product, on
+the cores that ours need then.
+"""
+CHUNK = 512
 """Scores that are compared with the worst item of a list together."""
+LOWEST = np.float32(-np.inf)
 
 
 def topk(users, items, k, rowptr, column) -> tuple[Tensor, Tensor]:
@@ -62,21 +69,20 @@ def pick_rows(begin, end, ptr, score, rowptr, column, best, item):
         for e in range(rowptr[i], rowptr[i + 1]):
             score[i, column[e]] = np.nan
         filled = 0
-        for first in range(0, items, CHUNK):
-            last = min(first + CHUNK, items)
-            if filled == k:
-                better = 0
-                for j in range(first, last):
-                    better += score[i, j] > best[i, 0]
-                if better == 0:
+        for chunk in range(0, items, CHUNK):
+            last = min(chunk + CHUNK, items)
+            if filled == k and highest(score, i, chunk, last) <= best[i, 0]:
+                continue
+            for first in range(chunk, last, LANES):
+                if filled == k and highest(score, i, first, first + LANES) <= best[i, 0]:
                     continue
-            for j in range(first, last):
-                if filled < k:
-                    if score[i, j] == score[i, j]:  # not NaN
-                        rise(best, item, i, filled, score[i, j], j)
-                        filled += 1
-                elif score[i, j] > best[i, 0]:  # an equal one has a larger id
-                    sink(best, item, i, k, score[i, j], j)
+                for j in range(first, min(first + LANES, last)):
+                    if filled < k:
+                        if score[i, j] == score[i, j]:  # not NaN
+                            rise(best, item, i, filled, score[i, j], j)
+                            filled += 1
+                    elif score[i, j] > best[i, 0]:  # an equal one has a larger id
+                        sink(best, item, i, k, score[i, j], j)
         for size in range(filled - 1, 0, -1):
             last_score, last_item = best[i, size], item[i, size]
             best[i, size], item[i, size] = best[i, 0], item[i, 0]
@@ -84,6 +90,19 @@ def pick_rows(begin, end, ptr, score, rowptr, column, best, item):
         for place in range(filled, k):
             best[i, place] = -np.inf
             item[i, place] = -1
+
+
+@inlined
+def highest(score, i, first, last):
+    """No less than the largest of some scores of user i that are not NaN.
+
+    Behind the end of a row, lanes hold zero.
+    """
+    top = spread(LOWEST)
+    for j in range(first, last, LANES):
+        x = load(score, (i, j))
+        top = choose(x > top, x, top)
+    return largest_number(top)
 
 
 @numba_kernel
