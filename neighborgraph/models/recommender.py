@@ -5,9 +5,10 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from neighborgraph.checks import expect_dtype, expect_shape, expect_tensor
+from neighborgraph.checks import expect_dtype, expect_shape
 from neighborgraph.errors import InputError
-from neighborgraph.graph.structure import expect_ids
+from neighborgraph.graph.structure import expect_ids, expect_size, expect_values
+from neighborgraph.models.options import expect_counts
 
 
 class Recommender(nn.Module, ABC):
@@ -64,11 +65,12 @@ class Recommender(nn.Module, ABC):
 
 
 def expect_train_pairs(num_users: int, num_items: int, pairs: Tensor) -> None:
-    """Refuse sizes below 1, ids out of range, and pairs that repeat or are out of order."""
+    """Refuse sizes and ids out of range, and pairs that repeat or are out of order."""
     for name, size in (("num_users", num_users), ("num_items", num_items)):
-        if size < 1:
-            raise InputError(f"{name}={size} must be at least 1")
-    expect_tensor("train_pairs", pairs)
+        expect_size(name, size)
+        expect_counts(**{name: size})
+    expect_size("num_users + num_items", num_users + num_items)
+    expect_values("train_pairs", pairs)
     expect_dtype("train_pairs", pairs, (torch.int64,))
     expect_shape("train_pairs", pairs, (2, "n"), "users above items")
     if pairs.shape[1] == 0:

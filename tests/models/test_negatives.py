@@ -65,6 +65,12 @@ def test_never_a_seen_item_in_a_large_set() -> None:
     assert drawn.max() < num_items
 
 
+def test_every_item_of_many_can_be_drawn() -> None:
+    # Of 2^26 items a random number of 24 bits would only reach every fourth.
+    drawn = items_of([[0]], 2**26).draw(torch.zeros(10_000, dtype=torch.int64))
+    assert (torch.bincount(drawn % 4, minlength=4) > 2_000).all()
+
+
 def test_keys_beyond_int32() -> None:
     unseen = UnseenItems(3_000_000, 3_000, torch.tensor([[7, 2_999_999], [0, 2_999]]))
     drawn = unseen.draw(torch.full((10_000,), 2_999_999))

@@ -22,6 +22,8 @@ def changed(position: tuple[int, int], value: int) -> torch.Tensor:
     [
         (0, 3, GOOD, "num_users=0 must be at least 1"),
         (2, 0, GOOD, "num_items=0 must be at least 1"),
+        (2**31, 3, GOOD, r"num_users = 2147483648 is outside .*: ids are 32-bit"),
+        (2**30, 2**30, GOOD, r"num_users . num_items = 2147483648 is outside"),
         (2, 3, GOOD[0], r"train_pairs must have shape \[2, n\] .users above items., got \[3\]"),
         (2, 3, GOOD[:, :0], "train_pairs is empty; there is nothing to learn from"),
         (1, 3, GOOD, r"train_pairs\[0\]\[2\] = 1 is outside \[0, 1\); .* larger num_users"),
@@ -42,6 +44,8 @@ def test_pairs_of_another_type(kind) -> None:
         kind(2, 3, GOOD.int())
     with pytest.raises(DtypeError, match=r"train_pairs must be a torch.Tensor, got list"):
         kind(2, 3, GOOD.tolist())
+    with pytest.raises(DtypeError, match=r"num_users must be an int, got 2.0"):
+        kind(2.0, 3, GOOD)  # type: ignore[arg-type]
 
 
 @BOTH

@@ -78,6 +78,12 @@ def scheduled(name: str, right: str, wrong: str) -> Bug:
     return Bug(name, SCHEDULE, right, wrong, ("tests/graph/test_schedule.py", "tests/graph"))
 
 
+def recommender(name: str, module: str, right: str, wrong: str) -> Bug:
+    """A bug of a file of recommenders."""
+    file, tests = f"neighborgraph/models/{module}.py", f"tests/models/test_{module}.py"
+    return Bug(name, file, right, wrong, (tests,))
+
+
 BUGS = (
     attend("total not rescaled", "total[h] *= fade", "total[h] *= 1"),
     attend("output not rescaled", "rescale(out, i, h, fade)", "pass"),
@@ -319,4 +325,41 @@ BUGS = (
         "only the best beats the best", "bound = key[count - 1]", "bound = key[0]", "cuda/topk.cu"
     ),
     topk("a later pass repeats a place", "&& key < ceiling", "&& key <= ceiling", "cuda/topk.cu"),
+    recommender(
+        "a seen item of the same rank is not counted", "negatives", "right=True", "right=False"
+    ),
+    recommender(
+        "seen items are not counted off", "negatives", " + items - place", " + items - 0 * place"
+    ),
+    recommender("random numbers are coarse", "negatives", "torch.float64", "torch.float32"),
+    recommender("a penalty twice as large", "lightgcn", "self.reg / 2 *", "self.reg *"),
+    recommender(
+        "one direction of an interaction is kept", "lightgcn", ".repeat(2)", ".repeat(2).roll(1)"
+    ),
+    recommender("evaluated with dropout", "lightgcn", "if self.training and self", "if self"),
+    recommender(
+        "negatives have no gradient",
+        "ultragcn",
+        "(block @ self.items.weight.t()).gather(1, chosen)",
+        "(block @ self.items.weight.detach().t()).gather(1, chosen)",
+    ),
+    recommender("negatives are not averaged", "ultragcn", " / negatives.shape[1] *", " *"),
+    recommender("the norm of users alone", "ultragcn", "(self.items.weight)\n", "(user)\n"),
+    recommender("a user without items", "ultragcn", ".masked_fill(users == 0, 0.0)", ""),
+    recommender("equal weights by chance", "cooccurrence", "ids[candidates], ", ""),
+    recommender("a tie leaves too many", "cooccurrence", "values >= least", "values > least"),
+    Bug(
+        "the gradient goes over the graph itself",
+        "neighborgraph/nn/propagate.py",
+        "horner(ctx.graph.T, grad",
+        "horner(ctx.graph, grad",
+        ("tests/nn/test_propagate.py",),
+    ),
+    Bug(
+        "the last coefficient counts in every hop",
+        "neighborgraph/nn/propagate.py",
+        "        row_scale = scale\n",
+        "",
+        ("tests/nn/test_propagate.py",),
+    ),
 )
