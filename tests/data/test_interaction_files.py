@@ -141,10 +141,7 @@ def test_ids_are_integers_when_all_are(tmp_path: Path, ids: list[str], kept: lis
         ("Up,ann,5", r"line 3: expected 4 columns, got 'Up,ann,5'"),
         ("Up,ann,5,1,2", r"line 3: expected 4 columns"),
         ("", r"line 3: expected 4 columns, got ''"),
-        (
-            "Up,,5,1",
-            r"line 3: expected ids of 1 to 200 characters, and numbers for time and weight, got 'Up, , 5, 1'",
-        ),
+        ("Up,,5,1", r"line 3: expected ids of 1 to 200 characters, .* got 'Up, , 5, 1'"),
         (f"Up,{'a' * 201},5,1", r"line 3: expected ids of 1 to 200"),
         ("Up,ann,many,1", r"line 3: expected ids of 1 to 200"),
         ("Up,ann,5,nan", r"line 3: expected ids of 1 to 200"),
