@@ -19,7 +19,7 @@ from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
 from neighborgraph.graph import Graph
 from neighborgraph.ops import Additive, Dot, attend
-from neighborgraph.ops.attend.function import attend_forward, attend_grad_kv, attend_grad_q
+from neighborgraph.ops.attend.function import attend_backward, attend_forward
 from neighborgraph.ops.attend.op import prepared
 
 BASES = ("dot", "gat", "gatv2")
@@ -141,7 +141,7 @@ class Attention:
     def passes(
         self, graph: Graph, inputs: Mapping[str, Tensor], grad: Tensor
     ) -> dict[str, Callable[[], Sequence[Tensor]]]:
-        """The two operators of the backward pass, each alone."""
+        """The backward pass, and what it does over rows alone."""
         tensors = {name: tensor.detach() for name, tensor in inputs.items()}
         score = Dot() if self.base == "dot" else Additive(tensors.get("weight"), SLOPE)
         q, k, v, *settings = prepared(
@@ -156,19 +156,16 @@ class Attention:
             seed=0,
             self_loops=False,
         )
-        rows, cols = list(graph.rows), list(graph.expect_cols("a backward pass"))
+        rows, cols = graph.rows, graph.expect_cols("a backward pass")
         out, _, state = attend_forward(rows, q, k, v, *settings)
         saved = out, state, grad, None
-        wanted = "weight" in tensors, "edge" in tensors or "bias" in tensors
+        edge_grads = "weight" in tensors, "bias" in tensors, "edge" in tensors
 
-        def grad_q() -> Sequence[Tensor]:
-            return attend_grad_q(rows, q, k, v, *saved, *wanted, *settings)
+        def backward(columns: bool) -> Sequence[Tensor]:
+            wanted = True, columns, columns, *edge_grads
+            return attend_backward(rows, cols, q, k, v, *saved, wanted, *settings)
 
-        stats = grad_q()[1]
-        return {
-            "grad q": grad_q,
-            "grad k, v": lambda: attend_grad_kv(cols, q, k, v, stats, grad, *settings),
-        }
+        return {"grad q": lambda: backward(False), "backward": lambda: backward(True)}
 
 
 def dot_score(query: Tensor, key: Tensor, weight: None) -> Tensor:

@@ -10,6 +10,9 @@ from neighborgraph.errors import BackendUnavailable
 ARCHES = ("sm_80", "sm_90a", "sm_100a")
 """Architectures every kernel instance is compiled for by the tests."""
 
+DRIVER_LIBRARY = "libcuda.so.1"
+"""NVIDIA's driver, as the system's loader knows it."""
+
 _OLDEST = (8, 0)
 _FIRST_SPECIFIC = (9, 0)
 
@@ -69,7 +72,7 @@ def _driver_version() -> str:
     """The CUDA version of the driver library, asked without creating a context."""
     number = ctypes.c_int()
     try:
-        failed = ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(number))
+        failed = ctypes.CDLL(DRIVER_LIBRARY).cuDriverGetVersion(ctypes.byref(number))
     except OSError:
         return ""
     return "" if failed else f"{number.value // 1000}.{number.value % 1000 // 10}"

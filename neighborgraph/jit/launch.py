@@ -1,14 +1,16 @@
 """Kernels on a GPU: loaded once, launched on the stream torch is using."""
 
+import ctypes
+import struct
 import threading
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from neighborgraph.errors import BackendUnavailable, DeviceError, DtypeError, InputError
-from neighborgraph.jit.arch import Driver, arch_of, driver
+from neighborgraph.jit.arch import DRIVER_LIBRARY, Driver, arch_of, driver
 from neighborgraph.jit.cache import compile_cached
 from neighborgraph.jit.compile import Compiled, Instance, compiler_version, cuda_core
 
@@ -37,23 +39,42 @@ def load(instance: Instance, device: torch.device) -> "Kernel":
 class Kernel:
     """A kernel loaded on one device; made by :func:`load`."""
 
-    __slots__ = ("_function", "_index", "_instance", "_parameters", "_submit")
+    __slots__ = (
+        "_arguments",
+        "_function",
+        "_handle",
+        "_index",
+        "_instance",
+        "_lock",
+        "_parameters",
+        "_pointers",
+        "_submit",
+        "_values",
+    )
 
     def __init__(self, instance: Instance, compiled: Compiled, index: int) -> None:
         core = cuda_core()
         self._instance = instance
         self._index = index
-        self._submit = core.launch
         # cuda.core loads the code here; the function keeps it alive.
         self._function = core.ObjectCode.from_cubin(compiled.cubin).get_kernel(compiled.lowered)
+        self._handle = int(self._function.handle)
         sizes = [parameter.size for parameter in self._function.arguments_info]
-        self._parameters = len(sizes)
         for position, size in enumerate(sizes):
             if size != _PARAMETER_BYTES:
                 raise InputError(
                     f"parameter {position} of {instance.expression} in {instance.source} has "
                     f"{size} bytes; kernels take pointers, 64-bit integers and doubles only"
                 )
+        # Written by one thread at a time; the driver copies the values before it returns.
+        self._lock = threading.Lock()
+        self._parameters = len(sizes)
+        self._arguments: struct.Struct | None = None
+        self._values = ctypes.create_string_buffer(_PARAMETER_BYTES * max(1, len(sizes)))
+        first = ctypes.addressof(self._values)
+        places = (first + _PARAMETER_BYTES * position for position in range(len(sizes)))
+        self._pointers = (ctypes.c_void_p * len(sizes))(*places)
+        self._submit = launch_function()
 
     def launch(self, grid: int, block: int, *args: Tensor | int | float | None) -> None:
         """Queue the kernel on the current stream of its device.
@@ -62,57 +83,88 @@ class Kernel:
             grid: Number of blocks; nothing is launched when it is 0.
             block: Threads in a block.
             *args: One a parameter: a tensor passes its data pointer, None the null pointer, an
-                int a 64-bit integer, a float a double.
+                int a 64-bit integer, a float a double. Whoever launches has seen to it that the
+                tensors are on the kernel's device.
 
         Raises:
-            DeviceError: A tensor is on another device than the kernel.
             DtypeError: An argument is of another type.
             InputError: The number of arguments is not the kernel's.
+            BackendUnavailable: The driver refuses; names its error.
         """
         if grid == 0:
             return
-        packed = self._pack(args)
         index = self._index
-        if torch.cuda.current_device() == index:
-            self._launch_here(grid, block, packed)
+        if torch._C._cuda_getDevice() == index:
+            self._launch_here(grid, block, args)
         else:
             with torch.cuda.device(index):
-                self._launch_here(grid, block, packed)
+                self._launch_here(grid, block, args)
 
-    def _launch_here(self, grid: int, block: int, packed: list[int | float]) -> None:
+    def _launch_here(self, grid: int, block: int, args: tuple[Any, ...]) -> None:
         _bind_thread(self._index)
-        # The public torch.cuda.current_stream makes a stream object at every call, which costs
-        # more than the rest of this function.
-        handle = torch._C._cuda_getCurrentRawStream(self._index)
-        self._submit(_stream(self._index, handle), _config(grid, block), self._function, *packed)
-
-    def _pack(self, args: tuple[Tensor | int | float | None, ...]) -> list[int | float]:
-        if len(args) != self._parameters:
-            raise InputError(
-                f"{self._instance.expression} takes {self._parameters} arguments, got {len(args)}"
-            )
-        packed: list[int | float] = []
-        index = self._index
-        for position, arg in enumerate(args):
-            # By type, not isinstance: cheaper for the usual ones, and cuda.core passes a bool as
-            # one byte.
-            if arg is None:
-                packed.append(0)
-            elif type(arg) is int or type(arg) is float:
-                packed.append(arg)
-            elif isinstance(arg, Tensor):
-                if arg.get_device() != index:
-                    raise DeviceError(
-                        f"argument {position} of {self._instance.expression} is on {arg.device}, "
-                        f"the kernel is on cuda:{index}"
-                    )
-                packed.append(arg.data_ptr())
-            else:
-                raise DtypeError(
-                    f"argument {position} of {self._instance.expression} must be a tensor, None, "
-                    f"an int or a float, got {type(arg).__name__}"
+        try:
+            # By type, not isinstance: cheaper, and a bool is neither.
+            values = [
+                x if type(x) is int or type(x) is float else 0 if x is None else x.data_ptr()
+                for x in args
+            ]
+            layout = self._arguments or self._format(args)
+            # The public torch.cuda.current_stream makes a stream object at every call, which costs
+            # more than the rest of this function.
+            stream = torch._C._cuda_getCurrentRawStream(self._index)
+            with self._lock:
+                layout.pack_into(self._values, 0, *values)
+                # One-dimensional grid and block, no dynamic shared memory.
+                failed = self._submit(
+                    self._handle, grid, 1, 1, block, 1, 1, 0, stream, self._pointers, None
                 )
-        return packed
+        except (AttributeError, struct.error) as error:
+            raise self._refusal(args) from error
+        if failed:
+            raise BackendUnavailable(
+                f"the driver refused to launch {self._instance.expression} with {grid} blocks of "
+                f"{block} threads: CUDA error {failed}; an earlier kernel may have failed, which "
+                "CUDA_LAUNCH_BLOCKING=1 shows at its own call"
+            )
+
+    def _format(self, args: tuple[Any, ...]) -> struct.Struct:
+        """The layout of the parameters, which the first arguments tell."""
+        if len(args) != self._parameters:
+            raise self._refusal(args)
+        codes = ("d" if type(x) is float else "q" for x in args)
+        self._arguments = struct.Struct("=" + "".join(codes))
+        return self._arguments
+
+    def _refusal(self, args: tuple[Any, ...]) -> Exception:
+        """What is wrong with arguments that do not fit."""
+        name = self._instance.expression
+        if len(args) != self._parameters:
+            return InputError(f"{name} takes {self._parameters} arguments, got {len(args)}")
+        wrong = next((p for p, x in enumerate(args) if not _is_argument(x)), None)
+        if wrong is None:
+            types = ", ".join(type(x).__name__ for x in args)
+            return DtypeError(f"{name} was launched with other types before than {types}")
+        return DtypeError(
+            f"argument {wrong} of {name} must be a tensor, None, an int or a float, got "
+            f"{type(args[wrong]).__name__}"
+        )
+
+
+def _is_argument(x: object) -> bool:
+    return x is None or type(x) is int or type(x) is float or isinstance(x, Tensor)
+
+
+@cache
+def launch_function() -> Any:
+    """The driver's cuLaunchKernel.
+
+    Called by itself: cuda.core's launch wraps every argument and the stream in objects, at about
+    twice the host time (``docs/design/kernels.md``).
+    """
+    function = ctypes.CDLL(DRIVER_LIBRARY).cuLaunchKernel
+    sizes, pointers = (ctypes.c_uint,) * 7, (ctypes.c_void_p,) * 3
+    function.argtypes = (ctypes.c_void_p, *sizes, *pointers)
+    return function
 
 
 def _load(instance: Instance, device: torch.device) -> Kernel:
@@ -156,14 +208,3 @@ def _bind_thread(index: int) -> None:
     if not getattr(_thread, "bound", False):
         cuda_core().Device(index).set_current()
         _thread.bound = True
-
-
-@lru_cache(maxsize=256)
-def _stream(index: int, handle: int) -> Any:
-    """cuda.core's wrapper of a stream; the null handle is another stream on every device."""
-    return cuda_core().Stream.from_handle(handle)
-
-
-@lru_cache(maxsize=1024)
-def _config(grid: int, block: int) -> Any:
-    return cuda_core().LaunchConfig(grid=grid, block=block)

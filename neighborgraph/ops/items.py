@@ -10,8 +10,8 @@ from neighborgraph.jit import Instance, load
 from neighborgraph.ops.lanes import CUDA_NAMES, WARP
 from neighborgraph.ops.registration import accumulation_dtype
 
-COMBINE_BLOCK = 128
-"""Threads of a block that folds partial results, one element each."""
+COMBINE_COLUMNS, COMBINE_BLOCK = 32, 512
+"""Elements of a cut row that a block folds, and its threads."""
 
 
 def launch(instance: Instance, rows: Csr, parts: int, *args: Tensor | int | float | None) -> None:
@@ -42,13 +42,13 @@ def combine(
     tensors: Sequence[Tensor | None],
     numbers: Sequence[int | float],
 ) -> None:
-    """Fold the partial results of cut rows into ``out``, one thread for each of its elements."""
+    """Fold the partial results of cut rows into ``out``."""
     splits = rows.split_row.shape[0]
     if splits == 0:
         return
-    blocks = -(-splits * out.shape[1:].numel() // COMBINE_BLOCK)
+    blocks = splits * -(-out.shape[1:].numel() // COMBINE_COLUMNS)
     load(combine_instance(kernel, out.dtype), out.device).launch(
-        blocks, COMBINE_BLOCK, rows.split_row, rows.split_ptr, *tensors, splits, *numbers
+        blocks, COMBINE_BLOCK, rows.split_row, rows.split_ptr, *tensors, *numbers
     )
 
 

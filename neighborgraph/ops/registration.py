@@ -33,7 +33,7 @@ def register(schema: str, *, module: str, fake: Callable[..., Any]) -> Callable[
 
     Args:
         schema: Torch operator schema; its name is also the name of the functions below. The device
-            of its first tensor, which is one of the first two arguments, decides.
+            of its first argument of type Tensor decides.
         module: Name of the calling module. Its siblings ``cpu`` and ``cuda`` implement the
             operator; they need numba or a CUDA compiler and are imported at the first call on
             their device.
@@ -57,12 +57,13 @@ def register(schema: str, *, module: str, fake: Callable[..., Any]) -> Callable[
     torch.library.register_fake(f"neighborgraph::{name}", fake, lib=LIBRARY)
     OPERATORS.append(name)
     overload = getattr(torch.ops.neighborgraph, name).default
+    types = [str(argument.type) for argument in overload._schema.arguments]
+    first = types.index("Tensor")
 
     def operator(*args: Any) -> Any:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or is_watched(args[first]):
             return overload(*args)
-        first = args[0] if isinstance(args[0], Tensor) else args[1]
-        return overload(*args) if is_watched(first) else implementation(first.device.type)(*args)
+        return implementation(args[first].device.type)(*args)
 
     return operator
 
@@ -132,12 +133,6 @@ def distinct(*inputs: Any) -> tuple[Any, ...]:
     return tuple(different)
 
 
-def rows_and_cols(csr: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Undo ``*graph.rows, *graph.cols``; the second is empty without a transpose."""
-    size = len(Csr._fields)
-    return list(csr[:size]), list(csr[size:])
-
-
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     """float64 for float64 input; float32 for everything narrower, on every device."""
     return torch.float64 if dtype == torch.float64 else torch.float32
@@ -160,9 +155,20 @@ def expect_features(name: str, features: Tensor) -> None:
         raise InputError(f"{name} must have shape [nodes, ...], got a scalar")
 
 
-def expect_differentiable(graph: Graph, *inputs: Tensor) -> None:
+def wants_gradient(inputs: Sequence[Tensor | None]) -> bool:
+    """Whether a result of these inputs has to be differentiable."""
+    if not torch.is_grad_enabled():
+        return False
+    # Not any(): a generator costs a microsecond.
+    for x in inputs:
+        if x is not None and x.requires_grad:
+            return True
+    return False
+
+
+def expect_differentiable(graph: Graph, *inputs: Tensor | None) -> None:
     """Refuse a gradient over a graph that was built without its transpose."""
-    if graph.cols is None and torch.is_grad_enabled() and any(t.requires_grad for t in inputs):
+    if graph.cols is None and wants_gradient(inputs):
         graph.expect_cols("a gradient")
 
 
@@ -181,13 +187,19 @@ def as_factor(
 
 def autocast(x: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
     """Features in the dtype of autocast where it is on; float64 stays what it is."""
-    features, device = (x, *others), x.device.type
-    if device not in DEVICES or not torch.is_autocast_enabled(device):
+    features = (x, *others)
+    if not is_autocast(x):
         return features
-    dtype = torch.get_autocast_dtype(device)
+    dtype = torch.get_autocast_dtype(x.device.type)
     return tuple(x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in features)
 
 
-def as_rows(csr: list[Tensor]) -> Csr:
-    """The Csr behind the tensor list an operator receives."""
-    return Csr(*csr)
+def is_autocast(x: Tensor) -> bool:
+    """Whether autocast is on for the device of ``x``."""
+    device = x.device.type
+    return device in DEVICES and torch.is_autocast_enabled(device)
+
+
+def as_rows(csr: Sequence[Tensor]) -> Csr:
+    """The Csr behind the tensors an operator receives, which Torch's dispatcher made a list."""
+    return csr if type(csr) is Csr else Csr(*csr)

@@ -1,3 +1,5 @@
+import ctypes
+import struct
 import threading
 from types import SimpleNamespace
 
@@ -20,27 +22,29 @@ def nothing_loaded(monkeypatch):
 
 @pytest.fixture
 def parts(monkeypatch):
-    """A stand-in for cuda.core and torch.cuda that records what is launched."""
-    launched = []
-    function = SimpleNamespace(arguments_info=[SimpleNamespace(size=8)] * 4)
+    """A stand-in for cuda.core, the driver and torch.cuda that records what is launched."""
+    launched, answers = [], []
+    function = SimpleNamespace(arguments_info=[SimpleNamespace(size=8)] * 4, handle=123)
     core = SimpleNamespace(
-        launch=lambda *call: launched.append(call),
         ObjectCode=SimpleNamespace(
             from_cubin=lambda cubin: SimpleNamespace(get_kernel=lambda name: function)
         ),
-        Stream=SimpleNamespace(from_handle=lambda handle: f"stream {handle}"),
-        LaunchConfig=lambda grid, block: (grid, block),
         Device=lambda index: SimpleNamespace(set_current=lambda: launched.append(("bind", index))),
     )
+
+    def submit(handle, *sizes_and_stream_and_pointers):
+        *sizes, shared, stream, pointers, extra = sizes_and_stream_and_pointers
+        assert (shared, extra) == (0, None)
+        values = [ctypes.string_at(pointer, 8) for pointer in pointers]
+        launched.append((handle, sizes, stream, values))
+        return answers.pop() if answers else 0
+
     monkeypatch.setattr(launch, "cuda_core", lambda: core)
+    monkeypatch.setattr(launch, "launch_function", lambda: submit)
     monkeypatch.setattr(launch, "_thread", threading.local())
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch._C, "_cuda_getDevice", lambda: 0, raising=False)
     monkeypatch.setattr(torch._C, "_cuda_getCurrentRawStream", lambda index: 7, raising=False)
-    launch._stream.cache_clear()
-    launch._config.cache_clear()
-    yield SimpleNamespace(launched=launched, function=function)
-    launch._stream.cache_clear()
-    launch._config.cache_clear()
+    return SimpleNamespace(launched=launched, function=function, answers=answers)
 
 
 def _kernel():
@@ -66,19 +70,17 @@ def test_device_must_be_one_gpu(device):
         load(INSTANCE, device)
 
 
-def test_arguments_become_pointers_and_numbers(parts, monkeypatch):
-    tensor = torch.zeros(3)
-    monkeypatch.setattr(torch.Tensor, "get_device", lambda self: 0)
-    _kernel().launch(5, BLOCK, tensor, None, -(2**40), 0.5)
-    pointer = tensor.data_ptr()
-    call = ("stream 7", (5, BLOCK), parts.function, pointer, 0, -(2**40), 0.5)
-    assert parts.launched == [("bind", 0), call]
-
-
-def test_a_thread_is_bound_once(parts):
+def test_arguments_become_pointers_and_numbers(parts):
+    tensor, kernel = torch.zeros(3), _kernel()
     for _ in range(2):
-        _kernel().launch(1, BLOCK, None, None, 0, 0.0)
-    assert [call[0] for call in parts.launched] == ["bind", "stream 7", "stream 7"]
+        kernel.launch(5, BLOCK, tensor, None, -(2**40), 0.5)
+    values = [struct.pack(f"={code}", x) for code, x in zip("qqqd", _values(tensor), strict=True)]
+    call = (123, [5, 1, 1, BLOCK, 1, 1], 7, values)
+    assert parts.launched == [("bind", 0), call, call]
+
+
+def _values(tensor):
+    return tensor.data_ptr(), 0, -(2**40), 0.5
 
 
 def test_an_empty_grid_launches_nothing(parts):
@@ -86,23 +88,57 @@ def test_an_empty_grid_launches_nothing(parts):
     assert parts.launched == []
 
 
-def test_a_tensor_elsewhere_is_refused(parts):
-    with pytest.raises(DeviceError, match=r"argument 1 of scale.* is on cpu, .* on cuda:0"):
-        _kernel().launch(1, BLOCK, None, torch.zeros(3), 0, 0.0)
-    assert parts.launched == []
+def test_a_refusal_of_the_driver_is_raised(parts):
+    parts.answers.append(700)
+    with pytest.raises(BackendUnavailable, match=r"refused to launch scale.* CUDA error 700"):
+        _kernel().launch(1, BLOCK, None, None, 0, 0.0)
+
+
+def test_threads_do_not_mix_their_arguments(parts):
+    kernel, calls = _kernel(), 200
+
+    def work(number):
+        for _ in range(calls):
+            kernel.launch(1, BLOCK, None, None, number, float(number))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pairs = [values[2:] for handle, *_, values in _launches(parts)]
+    assert len(pairs) == 4 * calls
+    for integer, real in pairs:
+        assert struct.unpack("=q", integer) == struct.unpack("=d", real)
+
+
+def _launches(parts):
+    return [call for call in parts.launched if call[0] != "bind"]
+
+
+def test_a_number_of_another_type_than_before_is_refused(parts):
+    kernel = _kernel()
+    kernel.launch(1, BLOCK, None, None, 0, 0.0)
+    with pytest.raises(DtypeError, match="launched with other types before"):
+        kernel.launch(1, BLOCK, None, None, 0.5, 0.0)
+    assert len(_launches(parts)) == 1
 
 
 @pytest.mark.parametrize("value", [True, "3", torch.float32])
 def test_other_types_are_refused(parts, value):
     with pytest.raises(DtypeError, match=f"argument 2 of .* got {type(value).__name__}"):
         _kernel().launch(1, BLOCK, None, None, value, 0.0)
-    assert parts.launched == []
+    assert _launches(parts) == []
 
 
 def test_a_wrong_number_of_arguments_is_refused(parts):
+    kernel = _kernel()
     with pytest.raises(InputError, match="takes 4 arguments, got 3"):
-        _kernel().launch(1, BLOCK, None, None, 0)
-    assert parts.launched == []
+        kernel.launch(1, BLOCK, None, None, 0)
+    kernel.launch(1, BLOCK, None, None, 0, 0.0)
+    with pytest.raises(InputError, match="takes 4 arguments, got 5"):
+        kernel.launch(1, BLOCK, None, None, 0, 0.0, 1)
+    assert len(_launches(parts)) == 1
 
 
 def test_a_narrow_parameter_is_refused(parts):

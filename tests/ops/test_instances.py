@@ -29,7 +29,6 @@ WIDTHS = [1, 2, 3, 4, 6, 7, 8, 16, 31, 32, 33, 48, 64, 96, 100, 127, 128, 200, 2
 HEADS = [1, 2, 3, 4, 7, 8, 16, 64, 1024]
 PLAIN = None, None, None, None, 1.0, 0.0, False
 """Settings of a dot product without edge inputs."""
-NONE = False, False
 """No gradients but those of features."""
 
 
@@ -151,8 +150,8 @@ def test_attend_asks_only_for_what_is_listed(asked, graph: Graph, dtype: torch.d
         for heads in HEADS if width <= 16 else HEADS[:4]:
             q, k = (torch.zeros(n, heads, width, dtype=dtype) for n in (3, 2))
             out, lse, state = attend.attend(rows, q, k, k, *PLAIN)
-            _, stats, *_ = attend.attend_grad_q(rows, q, k, k, out, state, q, lse, *NONE, *PLAIN)
-            attend.attend_grad_kv(cols, q, k, k, stats, q, *PLAIN)
+            saved, wanted = (out, state, q, lse), (True,) * 3 + (False,) * 3
+            attend.attend_backward(rows, cols, q, k, k, *saved, wanted, *PLAIN)
     assert_listed(asked, list(attend.instances()))
 
 
@@ -179,9 +178,8 @@ def test_attend_asks_only_for_what_is_listed_with_edge_inputs(
     q = torch.zeros(3, heads, width, dtype=dtype)
     out, lse, state = attend.attend(rows, q, q, q, *settings)
     attend.attend_weights(rows, q, q, state, *settings)
-    wanted = additive, True
-    _, stats, *_ = attend.attend_grad_q(rows, q, q, q, out, state, q, lse, *wanted, *settings)
-    attend.attend_grad_kv(cols, q, q, q, stats, q, *settings)
+    wanted = True, True, True, additive, bias, vectors
+    attend.attend_backward(rows, cols, q, q, q, out, state, q, lse, wanted, *settings)
     assert_listed(asked, list(attend.instances()))
 
 

@@ -79,16 +79,16 @@ def test_workspace_is_unrounded(cut: Graph) -> None:
     assert partial_of(cut, torch.zeros(4, 2, dtype=torch.int32)).dtype == torch.int32
 
 
-def test_combine_has_a_thread_for_each_element_of_a_cut_row(recorder: Recorder, cut: Graph) -> None:
+def test_combine_has_a_block_for_32_elements_of_a_cut_row(recorder: Recorder, cut: Graph) -> None:
     out = torch.zeros(4, 3, 50, dtype=torch.float16)
     combine("combine_sum", cut.rows, out, (None, out), (150,))
     grid, block, *args = recorder.calls[0]
     assert recorder.instance == Instance("combine.cu", "combine_sum<Half>")
     assert recorder.instance == combine_instance("combine_sum", torch.float16)
-    assert grid == -(-2 * 150 // block)
+    assert (grid, block) == (2 * 5, 512)
     assert args[0] is cut.rows.split_row
     assert args[1] is cut.rows.split_ptr
-    assert args[2:] == [None, out, 2, 150]
+    assert args[2:] == [None, out, 150]
 
 
 def test_combine_does_nothing_where_no_row_was_cut(recorder: Recorder) -> None:

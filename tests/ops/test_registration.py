@@ -11,7 +11,7 @@ from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from neighborgraph.graph import Csr, Graph
+from neighborgraph.graph import Graph
 from neighborgraph.ops import (
     Additive,
     Dot,
@@ -24,9 +24,7 @@ from neighborgraph.ops.compress import compress  # noqa: F401, so that it is reg
 from neighborgraph.ops.registration import (
     OPERATORS,
     accumulation_dtype,
-    as_rows,
     is_watched,
-    rows_and_cols,
 )
 from neighborgraph.ops.sample import Population
 from neighborgraph.ops.topk import topk  # noqa: F401, so that it is registered
@@ -92,16 +90,16 @@ def attend_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]
         additive = settings[0] is not None
         values = torch.cat([v, v], dim=-1) if additive else v
         outs = torch.cat([out, out], dim=-1) if additive else out
-        state, stats = (torch.rand(n, heads, size, **options) for size in (2, 4))
+        state = torch.rand(n, heads, 2, **options)
         lse, rows, cols = state[..., 0], list(graph.rows), list(graph.cols or ())
         if operator == "attend":
             yield rows, q, k, values, *settings
         elif operator == "attend_weights":
             yield rows, q, k, state, *settings
-        elif operator == "attend_grad_q":
-            yield rows, q, k, values, outs, state, outs, lse, additive, additive, *settings
-        elif operator == "attend_grad_kv":
-            yield cols, q, k, values, stats, outs, *settings
+        elif operator == "attend_backward":
+            saved, inputs = (outs, state, outs, lse), (q, k, values, *settings[:3])
+            for wanted in (tuple(x is not None for x in inputs), (True,) + (False,) * 5):
+                yield rows, cols, q, k, values, *saved, wanted, *settings
 
 
 def sample_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
@@ -176,7 +174,7 @@ def test_every_operator_of_the_namespace_is_listed() -> None:
         if name.startswith("neighborgraph::")
     }
     assert defined == set(OPERATORS)
-    assert len(OPERATORS) == len(set(OPERATORS)) == 11
+    assert len(OPERATORS) == len(set(OPERATORS)) == 10
 
 
 def test_operators_work_on_meta_tensors() -> None:
@@ -185,15 +183,6 @@ def test_operators_work_on_meta_tensors() -> None:
     out, lse = attend_with_lse(graph, q.half(), k.half(), k.half())
     assert (out.shape, out.dtype, lse.dtype) == ((6, 2, 3), torch.float16, torch.float32)
     assert aggregate(graph, k, "max").shape == (6, 2, 3)
-
-
-def test_rows_and_cols_are_found_again() -> None:
-    graph = random_graph(0, 6, 5, 20)
-    assert graph.cols is not None
-    rows, cols = rows_and_cols((*graph.rows, *graph.cols))
-    assert as_rows(rows)._fields == Csr._fields
-    assert all(a is b for a, b in zip((*rows, *cols), (*graph.rows, *graph.cols), strict=True))
-    assert rows_and_cols(graph.rows)[1] == []
 
 
 # receivers, sources, edges; the first two compilations learn which sizes are free

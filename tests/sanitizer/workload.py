@@ -7,6 +7,7 @@ every read of what nobody wrote.
 """
 
 import sys
+from functools import partial
 from itertools import product
 
 import torch
@@ -19,6 +20,7 @@ from neighborgraph.ops import (
     Draw,
     Population,
     aggregate,
+    attend,
     attend_with_weights,
     relabel,
     sample_neighbors,
@@ -32,8 +34,9 @@ SHAPES = ((1, 128, 128), (3, 7, 12), (8, 64, 64))
 """Heads, width of keys, width of values."""
 
 
-def run_attend(graph: Graph, dtype: torch.dtype, heads: int, width: int, value_width: int) -> None:
+def run_attend(graph: Graph, dtype: torch.dtype, shape: tuple[int, int, int]) -> None:
     """Each score with nothing, with everything, and with each edge input alone."""
+    heads, width, value_width = shape
     alone = [tuple(i == j for j in range(4)) for i in range(4)]
     for additive, present in product((False, True), [(False,) * 4, *alone, (True,) * 4]):
         loops, bias, edge, dropout = present
@@ -80,11 +83,11 @@ def run_aggregate(graph: Graph, dtype: torch.dtype, width: int) -> None:
 def run_compress(graph: Graph, dtype: torch.dtype) -> None:
     """Both widths of ids, with loops replaced where there can be some; then over the result."""
     sizes = graph.num_cols, graph.num_rows
-    for ids in (torch.int32, torch.int64):
-        loops = graph.num_rows == graph.num_cols
-        edge_index = graph.edge_index.to(ids)
-        run_aggregate(compress(edge_index, sizes, self_loops=loops), dtype, 64)
-        run_attend(compress(edge_index, sizes), dtype, 2, 32, 32)
+    for ids, loops in product((torch.int32, torch.int64), (False, True)):
+        made = compress(graph.edge_index.to(ids), sizes, self_loops=loops and sizes[0] == sizes[1])
+        x = features(sizes[0], 2, 32, dtype=dtype)
+        attend(made, features(sizes[1], 2, 32, dtype=dtype), x, x).sum().backward()
+        aggregate(made, x, "max").sum().backward()
 
 
 def run_sample(graph: Graph) -> None:
@@ -114,12 +117,6 @@ def features(*shape: int, dtype: torch.dtype) -> Tensor:
     return torch.randn(*shape, dtype=dtype, device="cuda").requires_grad_()
 
 
-def attend_on(graph: Graph, dtype: torch.dtype) -> None:
-    """All widths."""
-    for shape in SHAPES:
-        run_attend(graph, dtype, *shape)
-
-
 def aggregate_on(graph: Graph, dtype: torch.dtype) -> None:
     """All widths."""
     for width in (3, 64, 300):
@@ -127,7 +124,7 @@ def aggregate_on(graph: Graph, dtype: torch.dtype) -> None:
 
 
 PARTS = {
-    "attend": attend_on,
+    **{f"attend {shape}": partial(run_attend, shape=shape) for shape in SHAPES},
     "aggregate": aggregate_on,
     "compress": run_compress,
     "sample": lambda graph, dtype: run_sample(graph),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -29,17 +30,17 @@ def aggregate_sum(csr, x, weight, row_scale, col_scale, winner, add, add_scale) 
     """out_i = r_i Σ_e w_e c_j x_j + s a_i over the features edge e won, or all without winner."""
     rows, x, add = as_rows(csr), aligned(x), None if add is None else aligned(add)
     weight, row_scale, col_scale, winner = contiguous(weight, row_scale, col_scale, winner)
-    out = x.new_empty(rows.num_rows, x.shape[1])
-    if x.shape[1] == 0:
+    width, heads = x.shape[1], 1 if weight is None else weight.shape[1]
+    out = x.new_empty(rows.num_rows, width)
+    if width == 0:
         return out
     partial = workspace(rows, out)
-    lanes, parts, heads, width = plan(x, weight, SUM_IN_FLIGHT)
-    kernel = f"aggregate_sum<{lanes.template(x.dtype)}, {which_features(winner)}>"
+    kernel, parts = sum_instance(x.dtype, width, heads, which_features(winner))
     inputs = rows.edge_id, x, weight, row_scale, col_scale, winner, add
-    sizes = rows.item_row.shape[0], parts, heads, width, add_scale
-    launch(Instance("aggregate.cu", kernel), rows, parts, *inputs, out, partial, *sizes)
+    sizes = rows.item_row.shape[0], parts, heads, width // heads, add_scale
+    launch(kernel, rows, parts, *inputs, out, partial, *sizes)
     tensors = partial, row_scale, add, out
-    combine("combine_sum", rows, out, tensors, (x.shape[1], add_scale))
+    combine("combine_sum", rows, out, tensors, (width, add_scale))
     return out
 
 
@@ -47,18 +48,18 @@ def aggregate_max(csr, x, weight, row_scale, col_scale, add, add_scale) -> tuple
     """out_i = r_i max_e w_e c_j x_j + s a_i and the edge ids that won."""
     rows, x, add = as_rows(csr), aligned(x), None if add is None else aligned(add)
     weight, row_scale, col_scale = contiguous(weight, row_scale, col_scale)
-    out = x.new_empty(rows.num_rows, x.shape[1])
+    width, heads = x.shape[1], 1 if weight is None else weight.shape[1]
+    out = x.new_empty(rows.num_rows, width)
     winner = torch.empty_like(out, dtype=torch.int32)
-    if x.shape[1] == 0:
+    if width == 0:
         return out, winner
     partial, partial_winner = workspace(rows, out), workspace(rows, winner)
-    lanes, parts, heads, width = plan(x, weight, 1)
-    kernel = Instance("aggregate.cu", f"aggregate_max<{lanes.template(x.dtype)}>")
+    kernel, parts = max_instance(x.dtype, width, heads)
     inputs = rows.edge_id, x, weight, row_scale, col_scale, add
-    sizes = rows.item_row.shape[0], parts, heads, width, add_scale
+    sizes = rows.item_row.shape[0], parts, heads, width // heads, add_scale
     launch(kernel, rows, parts, *inputs, out, winner, partial, partial_winner, *sizes)
     tensors = partial, partial_winner, row_scale, add, out, winner
-    combine("combine_max", rows, out, tensors, (x.shape[1], add_scale))
+    combine("combine_max", rows, out, tensors, (width, add_scale))
     return out, winner
 
 
@@ -80,20 +81,32 @@ def aggregate_weight_grad(csr, grad, x, row_scale, col_scale, winner, heads) -> 
     return out
 
 
-def plan(x: Tensor, weight: Tensor | None, in_flight: int) -> tuple[Lanes, int, int, int]:
-    """Lanes and parts for x [m, H · D] beside weight [e, H], no vector across two heads; H; D."""
-    heads = 1 if weight is None else weight.shape[1]
-    width = x.shape[1] // heads
-    lanes = channel_lanes_for(x.dtype, x.shape[1], in_flight)
-    vector = vector_for(x.dtype, width)
+@cache
+def sum_instance(dtype: torch.dtype, width: int, heads: int, features: str) -> tuple[Instance, int]:
+    """The instance for rows of ``width`` features, and into how many parts it cuts them."""
+    lanes, parts = plan(dtype, width, heads, SUM_IN_FLIGHT)
+    return Instance("aggregate.cu", f"aggregate_sum<{lanes.template(dtype)}, {features}>"), parts
+
+
+@cache
+def max_instance(dtype: torch.dtype, width: int, heads: int) -> tuple[Instance, int]:
+    """Likewise for a maximum."""
+    lanes, parts = plan(dtype, width, heads, 1)
+    return Instance("aggregate.cu", f"aggregate_max<{lanes.template(dtype)}>"), parts
+
+
+def plan(dtype: torch.dtype, features: int, heads: int, in_flight: int) -> tuple[Lanes, int]:
+    """Lanes and parts for features [m, H · D], no vector across two heads."""
+    lanes = channel_lanes_for(dtype, features, in_flight)
+    vector = vector_for(dtype, features // heads)
     if vector < lanes.vector:
-        count = x.shape[1] // vector
+        count = features // vector
         across = min(WARP, power_of_two_above(count))
         vectors = min(MAX_CHANNEL_VECTORS, in_flight, power_of_two_above(-(-count // across)))
         lanes = replace(
             lanes, vector=vector, lanes=across, vectors=vectors, unroll=in_flight // vectors
         )
-    return lanes, -(-x.shape[1] // lanes.channels), heads, width
+    return lanes, -(-features // lanes.channels)
 
 
 def which_features(winner: Tensor | None) -> str:
@@ -103,7 +116,7 @@ def which_features(winner: Tensor | None) -> str:
 
 def contiguous(*factors: Tensor | None) -> tuple[Tensor | None, ...]:
     """Factors without gaps; an absent one stays None and becomes a null pointer."""
-    return tuple(None if factor is None else factor.contiguous() for factor in factors)
+    return tuple([None if factor is None else factor.contiguous() for factor in factors])
 
 
 def instances() -> Iterator[Instance]:

@@ -30,7 +30,6 @@ from neighborgraph.ops.registration import (
     accumulation_dtype,
     differentiable_once,
     register,
-    rows_and_cols,
 )
 
 FACTORS = "Tensor? weight, Tensor? row_scale, Tensor? col_scale"
@@ -78,10 +77,10 @@ class Sum(torch.autograd.Function):
     """aggregate_sum with its gradients."""
 
     @staticmethod
-    def forward(ctx, x, weight, add, row_scale, col_scale, add_scale, *csr):
+    def forward(ctx, x, weight, add, row_scale, col_scale, add_scale, rows, cols):
         """Out [n, F]."""
-        rows, _ = rows_and_cols(csr)
-        keep(ctx, x, weight, row_scale, col_scale, add_scale, None, csr)
+        ctx.graph = rows, cols
+        keep(ctx, x, weight, row_scale, col_scale, add_scale, None)
         return aggregate_sum(rows, x, weight, row_scale, col_scale, None, add, add_scale)
 
     @staticmethod
@@ -95,11 +94,11 @@ class Max(torch.autograd.Function):
     """aggregate_max with its gradients."""
 
     @staticmethod
-    def forward(ctx, x, weight, add, row_scale, col_scale, add_scale, *csr):
+    def forward(ctx, x, weight, add, row_scale, col_scale, add_scale, rows, cols):
         """Out [n, F]."""
-        rows, _ = rows_and_cols(csr)
+        ctx.graph = rows, cols
         out, winner = aggregate_max(rows, x, weight, row_scale, col_scale, add, add_scale)
-        keep(ctx, x, weight, row_scale, col_scale, add_scale, winner, csr)
+        keep(ctx, x, weight, row_scale, col_scale, add_scale, winner)
         return out
 
     @staticmethod
@@ -109,17 +108,17 @@ class Max(torch.autograd.Function):
         return gradients(ctx, grad)
 
 
-def keep(ctx, x, weight, row_scale, col_scale, add_scale, winner, csr) -> None:
+def keep(ctx, x, weight, row_scale, col_scale, add_scale, winner) -> None:
     """What `gradients` needs; x only where the weights want a gradient."""
     ctx.add_scale = add_scale
     x = x if weight is not None and weight.requires_grad else None
-    ctx.save_for_backward(x, weight, row_scale, col_scale, winner, *csr)
+    ctx.save_for_backward(x, weight, row_scale, col_scale, winner)
 
 
 def gradients(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
     """The formulas at the head of this file, each only when it is wanted."""
-    x, weight, row_scale, col_scale, winner, *csr = ctx.saved_tensors
-    rows, cols = rows_and_cols(csr)
+    x, weight, row_scale, col_scale, winner = ctx.saved_tensors
+    rows, cols = ctx.graph
     x_wants, weight_wants, add_wants, *others = ctx.needs_input_grad
     grad_x = grad_weight = grad_add = None
     if x_wants:

@@ -116,9 +116,8 @@ def aggregate(
         row_scale = negative(row_scale, graph.num_rows, features)
         col_scale = negative(col_scale, graph.num_cols, features)
     function = Sum if reduce in ("sum", "mean") else Max
-    csr = *graph.rows, *(graph.cols or ())
     tensors = distinct(features, weight, add, row_scale, col_scale)
-    out = function.apply(*tensors, add_scale, *csr)
+    out = function.apply(*tensors, add_scale, graph.rows, graph.cols)
     return out.view(graph.num_rows, *x.shape[1:])
 
 

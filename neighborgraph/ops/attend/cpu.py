@@ -42,7 +42,7 @@ from neighborgraph.ops.attend.block_numba import (
     set_numbers,
     sum_terms,
 )
-from neighborgraph.ops.attend.function import edge_count, grad_q_outputs
+from neighborgraph.ops.attend.function import edge_count
 from neighborgraph.ops.attend.score_numba import (
     Dropout,
     Inputs,
@@ -78,13 +78,32 @@ def attend_weights(csr, q, k, state, *settings) -> Tensor:
     return weights
 
 
-def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_grads, *settings):
-    """The tensors that `grad_q_outputs` lists; gradients of masked edges are zero."""
+def attend_backward(
+    rows, cols, q, k, v, out, state, grad, grad_lse, wanted, *settings
+) -> list[Tensor]:
+    """The wanted gradients of q, k, v, weight, bias and edge; those of masked edges are zero."""
+    _, wants_k, wants_v, *of_edges = wanted
+    row_grads, stats = grad_q(rows, q, k, v, out, state, grad, grad_lse, of_edges, settings)
+    column_grads = None, None
+    if wants_k or wants_v:
+        column_grads = grad_kv(cols, q, k, v, stats, grad, settings)
+    grads = row_grads[0], *column_grads, *row_grads[1:]
+    inputs = q, k, v, *settings[:3]
+    triples = zip(grads, inputs, wanted, strict=True)
+    return [g.to(like.dtype) for g, like, wants in triples if wants and g is not None]
+
+
+def grad_q(csr, q, k, v, out, state, grad, grad_lse, wanted, settings):
+    """Gradients of q, weight, bias and edge, None unless ``wanted``; and stats [n, H, 4]."""
     grad_lse = torch.zeros_like(state[..., 0]) if grad_lse is None else grad_lse
-    outputs = grad_q_outputs(csr, q, state, weight_grad, edge_grads, settings)
-    results = [empty(*t.shape, dtype=state.dtype) for t in outputs]
-    grad_q, stats, grad_weight, grad_bias, grad_edge = results
-    array = layout(q)
+    stats = state.new_empty(*state.shape[:2], 4)
+    wants_weight, wants_bias, wants_edge = wanted
+    edges, (heads, width) = edge_count(csr, settings[-1]), q.shape[1:]
+    dtype, array = state.dtype, layout(q)
+    of_q = empty(*q.shape, dtype=dtype)
+    of_weight = empty(*q.shape, dtype=dtype) if wants_weight else None
+    of_bias = empty(edges if wants_bias else 0, heads, dtype=dtype)
+    of_edge = empty(edges if wants_edge else 0, heads, width, dtype=dtype)
     *rows, inputs = shared(csr, q, *settings)
     run_rows(
         grad_q_rows,
@@ -94,22 +113,22 @@ def attend_grad_q(csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_gr
         wide(state),
         array(grad),
         wide(grad_lse),
-        array(grad_q),
+        array(of_q),
         stats.numpy(),
-        array(grad_weight) if weight_grad else None,
-        grad_bias.numpy(),
-        None if inputs.edge is None else array(grad_edge),
+        None if of_weight is None else array(of_weight),
+        of_bias.numpy(),
+        None if inputs.edge is None else array(of_edge),
         scratch=scratch(q),
     )
-    return tuple(t.to(like.dtype) for t, like in zip(results, outputs, strict=True))
+    return (of_q, None if of_weight is None else of_weight.sum(0), of_bias, of_edge), stats
 
 
-def attend_grad_kv(csr, q, k, v, stats, grad, *settings) -> tuple[Tensor, Tensor]:
+def grad_kv(csr, q, k, v, stats, grad, settings) -> tuple[Tensor, Tensor]:
     """Gradients of k [m, H, D] and v [m, H, V]; csr is the transpose."""
-    grad_k, grad_v = (empty(*t.shape, dtype=stats.dtype) for t in (k, v))
-    arrays = *map(layout(q), (q, k, v, grad, grad_k, grad_v)), wide(stats)
+    of_k, of_v = (empty(*t.shape, dtype=stats.dtype) for t in (k, v))
+    arrays = *map(layout(q), (q, k, v, grad, of_k, of_v)), wide(stats)
     run_rows(grad_kv_rows, *shared(csr, q, *settings), *arrays, scratch=scratch(q))
-    return grad_k.to(k.dtype), grad_v.to(v.dtype)
+    return of_k, of_v
 
 
 def shared(csr, q, weight, bias, edge, seed, factor, dropout, self_loops):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neighborgraph.graph import Csr
 from neighborgraph.jit import Instance
-from neighborgraph.ops.attend.function import contiguous_like, edge_count, grad_q_outputs
+from neighborgraph.ops.attend.function import edge_count
 from neighborgraph.ops.items import combine, combine_instance, launch, workspace
 from neighborgraph.ops.lanes import (
     CUDA_NAMES,
@@ -47,7 +47,7 @@ class Settings(NamedTuple):
     def present(self) -> tuple[bool, ...]:
         """Whether the score is additive; whether there are self-loops, bias, vectors, dropout."""
         tensors = self.bias, self.edge, self.seed
-        return self.weight is not None, self.self_loops, *(t is not None for t in tensors)
+        return self.weight is not None, self.self_loops, *[t is not None for t in tensors]
 
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:
@@ -64,9 +64,11 @@ def attend(csr, q, k, v, *settings) -> tuple[Tensor, Tensor, Tensor]:
     """Output [n, H, V], natural log-sum-exp [n, H] and state [n, H, 2], in base 2."""
     rows, settings = as_rows(csr), Settings.of(*settings)
     q, k, v = aligned(q), aligned(k), aligned(v)
-    out = v.new_empty(*q.shape[:2], v.shape[2])
-    lse = q.new_empty(q.shape[:2], dtype=accumulation_dtype(q.dtype))
-    state = lse.new_empty(*lse.shape, 2)
+    nodes, heads, _ = q.shape
+    # Sizes one by one, not as a tuple: half the host time.
+    out = v.new_empty(nodes, heads, v.shape[2])
+    lse = q.new_empty(nodes, heads, dtype=accumulation_dtype(q.dtype))
+    state = lse.new_empty(nodes, heads, 2)
     partial, partial_state = workspace(rows, out), workspace(rows, lse, 2)
     results = out, lse, state
     outputs = *results, partial, partial_state
@@ -85,37 +87,55 @@ def attend_weights(csr, q, k, state, *settings) -> Tensor:
     return weights
 
 
-def attend_grad_q(
-    csr, q, k, v, out, state, grad, grad_lse, weight_grad, edge_grads, *settings
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See ``grad_q_outputs``."""
-    rows, settings = as_rows(csr), Settings.of(*settings)
-    q, k, v, out, grad = (aligned(t) for t in (q, k, v, out, grad))
-    results = grad_q_outputs(csr, q, state, weight_grad, edge_grads, settings)
-    grad_q, stats, grad_weight, grad_bias, grad_edge = results
-    partial_q, partial_weight = workspace(rows, grad_q), workspace(rows, grad_weight)
+def attend_backward(
+    rows, cols, q, k, v, out, state, grad, grad_lse, wanted, *settings
+) -> list[Tensor]:
+    """The wanted gradients of q, k, v, weight, bias and edge."""
+    settings = Settings.of(*settings)
+    q, k, v, out, grad = aligned(q), aligned(k), aligned(v), aligned(out), aligned(grad)
+    _, wants_k, wants_v, *of_edges = wanted
+    row_grads, stats = grad_q(rows, q, k, v, out, state, grad, grad_lse, of_edges, settings)
+    column_grads = None, None
+    if wants_k or wants_v:
+        column_grads = grad_kv(cols, q, k, v, stats, grad, settings)
+    grads = row_grads[0], *column_grads, *row_grads[1:]
+    return [g for g, wants in zip(grads, wanted, strict=True) if wants and g is not None]
+
+
+def grad_q(
+    csr, q, k, v, out, state, grad, grad_lse, wanted, settings
+) -> tuple[tuple[Tensor | None, ...], Tensor]:
+    """Gradients of q, weight, bias and edge, None unless ``wanted``; and stats [n, H, 4]."""
+    rows, (wants_weight, wants_bias, wants_edge) = as_rows(csr), wanted
+    of_q = torch.empty_like(q)
+    nodes, heads, width = q.shape
+    # (state, delta, 0) side by side, because the pass over the transpose reads them at random.
+    stats = state.new_empty(nodes, heads, 4)
+    # Each row's share, [n, H, D].
+    of_weight = state.new_empty(nodes, heads, width) if wants_weight else None
+    of_bias = torch.empty_like(settings.bias) if wants_bias else None
+    of_edge = torch.empty_like(settings.edge) if wants_edge else None
+    partial = workspace(rows, of_q)
+    partial_weight = None if of_weight is None else workspace(rows, of_weight)
     grad_lse = None if grad_lse is None else grad_lse.contiguous()
     inputs = q, k, v, out, state.contiguous(), grad, grad_lse
-    wanted = (t if t.numel() else None for t in (grad_weight, grad_bias, grad_edge))
-    outputs = grad_q, stats, *wanted, partial_q, partial_weight
+    outputs = of_q, stats, of_weight, of_bias, of_edge, partial, partial_weight
     launch_heads("attend_grad_q", rows, inputs, settings, outputs, k, v)
-    add_up(rows, partial_q, grad_q)
-    if weight_grad:
-        add_up(rows, partial_weight, grad_weight)
-    return results
+    add_up(rows, partial, of_q)
+    add_up(rows, partial_weight, of_weight)
+    return (of_q, None if of_weight is None else of_weight.sum(0), of_bias, of_edge), stats
 
 
-def attend_grad_kv(csr, q, k, v, stats, grad, *settings) -> tuple[Tensor, Tensor]:
+def grad_kv(csr, q, k, v, stats, grad, settings) -> tuple[Tensor, Tensor]:
     """Gradients of k [m, H, D] and v [m, H, V]; csr is the transpose."""
-    cols, settings = as_rows(csr), Settings.of(*settings)
-    q, k, v, grad = (aligned(t) for t in (q, k, v, grad))
-    grad_k, grad_v = contiguous_like(k), contiguous_like(v)
+    cols = as_rows(csr)
+    of_k, of_v = torch.empty_like(k), torch.empty_like(v)
     partial_k, partial_v = workspace(cols, k), workspace(cols, v)
-    inputs, outputs = (q, k, v, stats.contiguous(), grad), (grad_k, grad_v, partial_k, partial_v)
+    inputs, outputs = (q, k, v, stats, grad), (of_k, of_v, partial_k, partial_v)
     launch_heads("attend_grad_kv", cols, inputs, settings, outputs, k, v)
-    add_up(cols, partial_k, grad_k)
-    add_up(cols, partial_v, grad_v)
-    return grad_k, grad_v
+    add_up(cols, partial_k, of_k)
+    add_up(cols, partial_v, of_v)
+    return of_k, of_v
 
 
 def launch_heads(
@@ -127,7 +147,7 @@ def launch_heads(
     *features: Tensor,
 ) -> None:
     """One warp for each group of heads of each work item; ``features`` [., H, .] set the widths."""
-    heads, widths = features[0].shape[1], tuple(f.shape[2] for f in features)
+    heads, widths = features[0].shape[1], tuple([f.shape[2] for f in features])
     made, heads_per_warp = instance_for(kernel, features[0].dtype, settings.present, heads, widths)
     parts = -(-heads // heads_per_warp)
     tensors = rows.edge_id, rows.ptr, *inputs, *settings.tensors, *outputs
@@ -144,8 +164,10 @@ def instance_for(
     return instance(kernel, dtype, present, *plans), plans[0].heads
 
 
-def add_up(rows: Csr, partial: Tensor | None, whole: Tensor) -> None:
-    """Sum the partial results of cut rows."""
+def add_up(rows: Csr, partial: Tensor | None, whole: Tensor | None) -> None:
+    """Sum the partial results of cut rows, where there are any."""
+    if partial is None or whole is None:
+        return
     sizes = whole.shape[1:].numel(), 0.0
     combine("combine_sum", rows, whole, (partial, None, None, whole), sizes)
 

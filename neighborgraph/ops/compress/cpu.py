@@ -16,15 +16,19 @@ from neighborgraph.jit.numba_kernel import numba_kernel
 LIMIT, LONG = MAX_ITEM_EDGES, LONG_ITEM_EDGES
 
 
-def compress(edge_index, num_rows, num_cols, transpose, self_loops) -> tuple[Tensor, ...]:
-    """The tensors of a Csr; see ``reference.py``."""
+def compress(edge_index, num_rows, num_cols, transpose, self_loops) -> list[Tensor]:
+    """The tensors of one Csr or two; see ``reference.py``."""
     for axis, size in enumerate((num_cols, num_rows)):
         expect_ids(edge_index, axis, size)
-    col, row = (ids_of(edge_index[axis]) for axis in ((1, 0) if transpose else (0, 1)))
-    size = num_cols if transpose else num_rows
+    col, row = (ids_of(ids) for ids in edge_index)
+    rows = grouped(row, col, num_rows, self_loops)
+    return [*rows, *grouped(col, row, num_cols, self_loops)] if transpose else [*rows]
+
+
+def grouped(row: np.ndarray, col: np.ndarray, size: int, self_loops: bool) -> Csr:
+    """The edges of each of ``size`` rows."""
     edges = len(row) + (size if self_loops else 0)
     extra, splits = bounds(edges)
-
     ptr = np.zeros(size + 1, np.int64)
     idx, edge_id = np.empty(edges, np.int32), np.empty(edges, np.int32)
     place = np.zeros(size + 2, np.int64)  # row n is that of edges left out

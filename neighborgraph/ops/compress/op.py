@@ -19,30 +19,25 @@ from neighborgraph.ops.registration import register
 
 def fake_compress(edge_index, num_rows, num_cols, transpose, self_loops):
     """Shapes of compress."""
-    size = num_cols if transpose else num_rows
-    edges = edge_index.shape[1] + (size if self_loops else 0)
+    edges = edge_index.shape[1] + (num_rows if self_loops else 0)
     extra, splits = bounds(edges)
 
     def new(count, dtype=torch.int32):
         return edge_index.new_empty(count, dtype=dtype)
 
-    return (
-        new(size + 1, torch.int64),
-        new(edges),
-        new(edges),
-        new(size + extra),
-        new(size + extra, torch.int64),
-        new(size + extra),
-        new(size + extra),
-        new(splits),
-        new(splits + 1),
-    )
+    def csr(size):
+        ptr, items = new(size + 1, torch.int64), size + extra
+        item_first = new(items, torch.int64)
+        schedule = new(items), item_first, new(items), new(items), new(splits), new(splits + 1)
+        return [ptr, new(edges), new(edges), *schedule]
+
+    return csr(num_rows) + (csr(num_cols) if transpose else [])
 
 
-# The nine tensors of a Csr over the receivers, or over the sources where transpose.
+# The nine tensors of the Csr over the receivers, and with transpose those over the sources.
 compress_csr = register(
     "compress(Tensor edge_index, SymInt num_rows, SymInt num_cols, bool transpose, "
-    f"bool self_loops) -> ({', '.join(['Tensor'] * len(Csr._fields))})",
+    "bool self_loops) -> Tensor[]",
     module=__name__,
     fake=fake_compress,
 )
@@ -84,7 +79,7 @@ def compress(
         raise InputError(
             f"self_loops=True needs as many receivers as sources, got {num_rows} and {num_cols}"
         )
-    sizes = num_rows, num_cols
-    rows = Csr(*compress_csr(edge_index, *sizes, False, self_loops))
-    cols = Csr(*compress_csr(edge_index, *sizes, True, self_loops)) if transpose else None
-    return Graph(rows, cols, num_rows, num_cols)
+    tensors = compress_csr(edge_index, num_rows, num_cols, transpose, self_loops)
+    size = len(Csr._fields)
+    cols = Csr(*tensors[size:]) if transpose else None
+    return Graph(Csr(*tensors[:size]), cols, num_rows, num_cols)

@@ -9,10 +9,15 @@ from neighborgraph.graph.schedule import padded, schedule
 
 def compress(
     edge_index: Tensor, num_rows: int, num_cols: int, transpose: bool, self_loops: bool
-) -> Csr:
+) -> list[Tensor]:
+    """The Csr of the rows, and with ``transpose`` also that of the columns."""
+    col, row = edge_index
+    rows = group(row, col, num_rows, self_loops)
+    return [*rows, *group(col, row, num_cols, self_loops)] if transpose else [*rows]
+
+
+def group(row: Tensor, col: Tensor, size: int, self_loops: bool) -> Csr:
     """Edges by row in the caller's order, those left out behind the last row, and work items."""
-    col, row = edge_index.flip(0) if transpose else edge_index
-    size = num_cols if transpose else num_rows
     if self_loops:
         node = torch.arange(size, dtype=row.dtype, device=row.device)
         row = torch.cat([row.masked_fill(row == col, size), node])
