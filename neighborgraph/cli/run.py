@@ -122,6 +122,11 @@ def choose_source(options: argparse.Namespace, recommends: bool) -> Source:
     if path is not None and name is not None:
         raise ConfigError(f"{name} and --interactions are two data sets; name one")
     named = [option for option in COLUMN_OPTIONS if getattr(options, option) is not None]
+    if options.download and recommends:
+        raise ConfigError(
+            "--download fetches no interactions; put the files under --data-root, as docs/data.md "
+            "says, or name your own with --interactions"
+        )
     if path is None and named:
         raise ConfigError(f"--{named[0].replace('_', '-')} describes a file of --interactions")
     if name is not None:

@@ -46,6 +46,7 @@ def refusal(capsys, *typed: str) -> str:
         (["run", "gcn", "--interactions", "a.csv"], "--interactions is for recommenders"),
         (["run", "lightgcn", "lastfm", "--interactions", "a.csv"], "two data sets; name one"),
         (["run", "lightgcn", "--interactions", "a.xls"], "must be a folder, or end in .txt"),
+        (["run", "lightgcn", "gowalla", "--download"], "--download fetches no interactions"),
         (["run", "lightgcn", "lastfm", "--time-column", "t"], "--time-column describes a file"),
         (["run", "lightgcn", "--interactions", "a.csv", "--min-weight", "2"], "--weight-column"),
         (["run", "mlp", "digits", "--sedes", "3"], "'--sedes'; did you mean '--seeds'?"),
