@@ -19,6 +19,8 @@ from neighborgraph.tasks.recipe import load_recipe
 TINY = ("training.epochs=20",)
 """What ``--tiny`` changes in a recipe; it also takes a tiny data set."""
 MAX_SEEDS = 10_000
+COLUMN_OPTIONS = ("user_column", "item_column", "time_column", "weight_column", "min_weight")
+"""Options that say what the columns of a table mean."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,11 +40,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     own = parser.add_argument_group("interactions of your own, for recommenders")
     add = own.add_argument
     add("--interactions", type=Path, metavar="FILE", help=".csv, .tsv, .parquet, .txt or a folder")
-    add("--user-column", default="user", metavar="NAME", help="default: user")
-    add("--item-column", default="item", metavar="NAME", help="default: item")
+    add("--user-column", metavar="NAME", help="default: user")
+    add("--item-column", metavar="NAME", help="default: item")
     add("--time-column", metavar="NAME", help="for --set split.method=time or leave-one-out")
     add("--weight-column", metavar="NAME", help="ratings or counts, for --min-weight")
-    add("--min-weight", type=float, default=float("-inf"), metavar="X", help="leave out lighter")
+    add("--min-weight", type=float, metavar="X", help="leave out rows with a smaller weight")
 
 
 def seed_count(text: str) -> int:
@@ -119,6 +121,14 @@ def choose_source(options: argparse.Namespace, recommends: bool) -> Source:
         raise ConfigError(f"--interactions is for recommenders; {options.models} is none")
     if path is not None and name is not None:
         raise ConfigError(f"{name} and --interactions are two data sets; name one")
+    named = [option for option in COLUMN_OPTIONS if getattr(options, option) is not None]
+    if options.download and recommends:
+        raise ConfigError(
+            "--download fetches no interactions; put the files under --data-root, as docs/data.md "
+            "says, or name your own with --interactions"
+        )
+    if path is None and named:
+        raise ConfigError(f"--{named[0].replace('_', '-')} describes a file of --interactions")
     if name is not None:
         readers = data.INTERACTIONS if recommends else data.NODES
         data.expect_known(name, data.DATASETS)
@@ -129,18 +139,24 @@ def choose_source(options: argparse.Namespace, recommends: bool) -> Source:
     if name is not None:
         return Source(name, named_reader(options, name, recommends))
     if path is not None:
-        columns = data.Columns(
-            options.user_column,
-            options.item_column,
-            options.time_column,
-            options.weight_column,
-            options.min_weight,
-        )
+        columns = choose_columns(options)
         return Source("default", lambda: data.read_interactions(path, columns))
     alternative = " (or --interactions FILE)" if recommends else ""
     raise ConfigError(
         f"the following arguments are required: DATASET{alternative}; see neighborgraph run --help"
     )
+
+
+def choose_columns(options: argparse.Namespace) -> data.Columns:
+    """What the options say about a table; unsaid is as `Columns` has it.
+
+    Raises:
+        ConfigError: There is a least weight, and no column of weights.
+    """
+    if options.min_weight is not None and options.weight_column is None:
+        raise ConfigError("--min-weight needs --weight-column, the column that it is about")
+    said = {option.removesuffix("_column"): getattr(options, option) for option in COLUMN_OPTIONS}
+    return data.Columns(**{name: value for name, value in said.items() if value is not None})
 
 
 def named_reader(options: argparse.Namespace, name: str, recommends: bool) -> Callable[[], Dataset]:

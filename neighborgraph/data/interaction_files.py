@@ -19,6 +19,8 @@ from neighborgraph.data.interaction_log import InteractionLog, log_of
 from neighborgraph.errors import BackendUnavailable, ConfigError, DataFileError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+MAX_ID = 200
+"""Characters of an id; numpy keeps all of them as wide as the longest."""
 SHOWN = 60
 """Characters of a faulty line that a message shows."""
 
@@ -241,7 +243,10 @@ def log_of_table(
                 times.append(finite(fields[at_time]))
         except (TypeError, ValueError):
             raise malformed(
-                path, number, ", ".join(map(str, fields)), "an id each, and numbers where named"
+                path,
+                number,
+                ", ".join(map(str, fields)),
+                f"ids of 1 to {MAX_ID} characters, and numbers for time and weight",
             ) from None
     if not users:
         raise DataFileError(f"{path} has no row with a weight of {columns.min_weight} or more")
@@ -255,9 +260,9 @@ def log_of_table(
 
 
 def present(value: object) -> str:
-    """An id as text; empty ones and fractions are none."""
+    """An id as text; empty ones, very long ones and fractions are none."""
     text = str(value).strip()
-    if value is None or isinstance(value, float) or not text:
+    if value is None or isinstance(value, float) or not 0 < len(text) <= MAX_ID:
         raise ValueError
     return text
 

@@ -9,7 +9,8 @@ from neighborgraph.errors import ConfigError
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_first_line_of_help(name: str) -> None:
     assert (COMMANDS[name].__doc__ or "").splitlines()[0].endswith(".")
-    typed = [name, "mlp", "digits"] if name == "run" else [name]
+    needed = {"run": ["mlp", "digits"], "recommend": ["folder", "--out", "lists.csv"]}
+    typed = [name, *needed.get(name, [])]
     assert parse(build_parser(), typed).command is COMMANDS[name].command
 
 

@@ -93,3 +93,13 @@ def test_interactions_of_a_file(capsys, tmp_path: Path) -> None:
     assert "Table 3" not in table[2]
     (record,) = map(json.loads, (tmp_path / "runs" / "records.jsonl").read_text().splitlines())
     assert record["recipe"] == "lightgcn/default"
+
+
+def test_both_recommenders_beat_chance(capsys, tmp_path: Path) -> None:
+    # 20 of 200 items at random are 10 %.
+    quick = ["--set", "optimizer.lr=0.05", "--set", "training.epochs=40", "--set"]
+    quick += ["batches.size=128"]
+    table, _ = run(capsys, tmp_path, "lightgcn", "tiny-interactions", *quick)
+    few = ["--set", "model.num_negatives=50"]
+    other, _ = run(capsys, tmp_path, "ultragcn", "tiny-interactions", *quick, *few)
+    assert min(float(line.split()[3]) for line in (table[2], other[2])) > 35

@@ -141,10 +141,11 @@ def test_ids_are_integers_when_all_are(tmp_path: Path, ids: list[str], kept: lis
         ("Up,ann,5", r"line 3: expected 4 columns, got 'Up,ann,5'"),
         ("Up,ann,5,1,2", r"line 3: expected 4 columns"),
         ("", r"line 3: expected 4 columns, got ''"),
-        ("Up,,5,1", r"line 3: expected an id each, and numbers where named, got 'Up, , 5, 1'"),
-        ("Up,ann,many,1", r"line 3: expected an id each, and numbers"),
-        ("Up,ann,5,nan", r"line 3: expected an id each, and numbers"),
-        ("Up,ann,inf,1", r"line 3: expected an id each, and numbers"),
+        ("Up,,5,1", r"line 3: expected ids of 1 to 200 characters, .* got 'Up, , 5, 1'"),
+        (f"Up,{'a' * 201},5,1", r"line 3: expected ids of 1 to 200"),
+        ("Up,ann,many,1", r"line 3: expected ids of 1 to 200"),
+        ("Up,ann,5,nan", r"line 3: expected ids of 1 to 200"),
+        ("Up,ann,inf,1", r"line 3: expected ids of 1 to 200"),
         ('Up,"ann,5,1', r"line 3: unexpected end of data"),
     ],
 )
@@ -184,7 +185,7 @@ def test_parquet(tmp_path: Path) -> None:
     log = read_interactions(tmp_path / "t.parquet", Columns(time="t"))
     assert as_set(log) == {("b", 2**40), ("a", 7), ("b", 7)}
     parquet.write_table(pyarrow.table(columns | {"item": [1, None, 2]}), tmp_path / "t.parquet")
-    with pytest.raises(DataFileError, match="line 2: expected an id each"):
+    with pytest.raises(DataFileError, match="line 2: expected ids of 1 to 200"):
         read_interactions(tmp_path / "t.parquet", Columns())
     with pytest.raises(DataFileError, match=r"cannot read .* as Parquet"):
         read_interactions(write(tmp_path, "u.parquet", "user,item\n"), Columns())
