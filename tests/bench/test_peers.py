@@ -13,6 +13,7 @@ from neighborgraph.bench import peers
 from neighborgraph.bench.peers import TOLERANCES, gather_floor, installed, largest_difference
 from neighborgraph.errors import BackendUnavailable
 from neighborgraph.graph import Graph
+from neighborgraph.testing import from_pairs
 
 
 def test_difference() -> None:
@@ -35,6 +36,17 @@ def test_every_case_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
         function = peers.compiled(lambda x: x * 2)
         assert torch.equal(function(x=torch.ones(size)), torch.full((size,), 2.0))
     assert compilations == [(size,) for size in range(2, 14)]
+
+
+def test_compiled_scatter_in_16_bits_is_not_run_where_it_does_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peers, "MOST_EDGES_IN_16_BITS", 2)
+    graph = from_pairs([(0, 0), (1, 0), (0, 1)], 2, 2)
+    prepare = peers.composed_peers(lambda graph, dtype, segments: torch.add)["compiled"]
+    with pytest.raises(BackendUnavailable, match="its scatter takes minutes on 3 edges"):
+        prepare(graph, torch.float16)
+    assert callable(prepare(graph, torch.float32))
 
 
 @pytest.fixture

@@ -103,7 +103,8 @@ def test_a_captured_step_is_an_eager_step(kind) -> None:
         negatives = model.draw(batch)
         loss = model.loss(batch, negatives)
         loss.backward()
-        return negatives, loss
+        # Detached: a graph of autograd that lives on would tie the parameters to this stream.
+        return negatives, loss.detach()
 
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

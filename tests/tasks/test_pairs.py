@@ -41,12 +41,9 @@ def test_a_user_uniformly_then_one_of_its_items() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("sampler", SAMPLERS.values())
-def test_drawn_on_the_gpu_without_waiting(sampler) -> None:
+def test_drawn_on_the_gpu_without_waiting(sampler, waiting_refused) -> None:
     ready, random = sampler(PAIRS.cuda()), torch.Generator("cuda").manual_seed(0)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waiting_refused():
         drawn = ready.draw(random)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     known = set(map(tuple, PAIRS.t().tolist()))
     assert set(map(tuple, drawn.t().tolist())) <= known

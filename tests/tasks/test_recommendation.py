@@ -233,7 +233,7 @@ def test_resume_is_exact_on_a_gpu(factors, tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.cuda
-def test_an_epoch_on_a_gpu_waits_once(factors) -> None:
+def test_an_epoch_on_a_gpu_waits_once(factors, waiting_refused) -> None:
     model = factors(TINY.num_users, TINY.num_items).cuda()
     task = Recommendation(TINY, batch_size=100, device="cuda")
     adam = torch.optim.Adam(model.parameters(), fused=True, capturable=True)
@@ -241,10 +241,7 @@ def test_an_epoch_on_a_gpu_waits_once(factors) -> None:
     for epoch in range(3):
         for batch in task.batches(model, epoch):
             step(*batch)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waiting_refused():
         for batch in task.batches(model, 3):
             step(*batch)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert step.mean_loss() > 0

@@ -85,15 +85,12 @@ def test_recorded_step_goes_on_after_the_learning_state_was_changed_in_place() -
 
 
 @pytest.mark.cuda
-def test_a_recorded_step_never_waits_for_the_gpu() -> None:
+def test_a_recorded_step_never_waits_for_the_gpu(waiting_refused) -> None:
     step, _ = build(CapturedStep, "cuda")
     drawn = batches("cuda")
     for batch in drawn:
         step(*batch)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waiting_refused():
         for batch in drawn:
             step(*batch)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert step.mean_loss() > 0
