@@ -4,6 +4,7 @@ import importlib.metadata
 import platform
 import resource
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -11,12 +12,18 @@ import torch
 from neighborgraph.version import __version__
 
 PACKAGES = ("torch", "numba", "numpy")
+OPTIONAL_PACKAGES = ("ogb",)
+"""Named where they are installed."""
 
 
 def versions() -> dict[str, str]:
     """Python's and the main packages' versions."""
     own = {"neighborgraph": __version__, "python": platform.python_version()}
-    return own | {name: importlib.metadata.version(name) for name in PACKAGES}
+    own |= {name: importlib.metadata.version(name) for name in PACKAGES}
+    for name in OPTIONAL_PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            own[name] = importlib.metadata.version(name)
+    return own
 
 
 def commit() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from neighborgraph.errors import DataFileError
 
-ABSENT_ONCE = {"protocol": "validation", "digest": ""}
+ABSENT_ONCE = {"protocol": "validation", "digest": "", "parameters": 0}
 """Fields that older records lack, and what they meant."""
 
 
@@ -33,6 +33,7 @@ class Record:
         date: UTC, ISO 8601.
         protocol: What selected the best epoch: ``validation``, or ``published``, which is the test.
         digest: SHA-256 of the data; empty in records of before it was kept.
+        parameters: Numbers that training adapts; 0 in records of before they were counted.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Record:
     date: str
     protocol: str = "validation"
     digest: str = ""
+    parameters: int = 0
 
 
 def append_record(path: Path, record: Record) -> None:

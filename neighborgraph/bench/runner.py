@@ -152,7 +152,7 @@ class Run:
             recipe=self.recipe.name,
             overrides=self.overrides,
             seed=seed,
-            metrics=fitted.metrics,
+            metrics=fitted.metrics | task.official_metrics(model),
             best_epoch=fitted.best_epoch,
             seconds=fitted.seconds,
             peak_memory_mb=machine.peak_memory_mb(self.device),
@@ -163,6 +163,7 @@ class Run:
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             protocol=self.recipe.split.protocol,
             digest=self.dataset.digest,
+            parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         )
         append_record(self.records_path, record)
         return record

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from neighborgraph.checks import nearest
-from neighborgraph.cli import bench, cache, env, ls, recommend, run
+from neighborgraph.cli import bench, cache, data, env, ls, recommend, report, run
 from neighborgraph.errors import ConfigError
 
 COMMANDS = {
     "ls": ls,
     "run": run,
+    "report": report,
     "recommend": recommend,
     "bench": bench,
+    "data": data,
     "env": env,
     "cache": cache,
 }

@@ -11,7 +11,7 @@ from neighborgraph.bench.assembly import Dataset
 from neighborgraph.bench.record import Record
 from neighborgraph.bench.runner import Run, run_seeds
 from neighborgraph.cli.device import choose_device
-from neighborgraph.cli.table import Row, render
+from neighborgraph.cli.table import Row, published_for, render
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.lock import exclusive
 from neighborgraph.tasks.recipe import load_recipe
@@ -28,7 +28,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("models", metavar="MODEL[,MODEL...]", help="see neighborgraph ls models")
     add("dataset", metavar="DATASET", nargs="?", help="see neighborgraph ls datasets")
-    add("--seeds", type=seed_count, default=1, metavar="N", help="train with seeds 0 .. N-1")
+    add(
+        "--seeds",
+        type=seed_count,
+        metavar="N",
+        help="train with seeds 0 .. N-1; default: 1, or what OGB asks for on its data sets",
+    )
     add("--device", metavar="cpu|cuda", help="default: a GPU that can be used, else the CPU")
     add("--data-root", type=Path, metavar="DIR", help="default: $NEIGHBORGRAPH_DATA or data")
     add("--download", action="store_true", help="fetch missing files from their publisher")
@@ -69,6 +74,7 @@ def command(options: argparse.Namespace) -> int:
             f"{options.models!r} mixes models of nodes with recommenders, which share no data set"
         )
     source = choose_source(options, recommends=kinds.pop())
+    seeds = options.seeds or source.seeds
     overrides = (*(TINY if options.tiny else ()), *options.set)
     recipes = {name: load_recipe(name, source.recipe, overrides) for name in names}
     device = choose_device(options.device)
@@ -90,9 +96,9 @@ def command(options: argparse.Namespace) -> int:
         for run in runs:
             announce(run, source.recipe)
             run.check()
-            for seed in range(options.seeds):
+            for seed in range(seeds):
                 run.prepare(seed)
-        results = [(run, run_seeds(run, options.seeds)) for run in runs]
+        results = [(run, run_seeds(run, seeds)) for run in runs]
     print(render([row(run, records) for run, records in results]))
     return 0
 
@@ -104,10 +110,12 @@ class Source:
     Attributes:
         recipe: The data set whose recipe is wanted.
         read: Reads the data.
+        seeds: How many to train with where nothing is said.
     """
 
     recipe: str
     read: Callable[[], Dataset]
+    seeds: int = 1
 
 
 def choose_source(options: argparse.Namespace, recommends: bool) -> Source:
@@ -137,7 +145,8 @@ def choose_source(options: argparse.Namespace, recommends: bool) -> Source:
         tiny = "tiny-interactions" if recommends else "tiny"
         return Source(name or tiny, named_reader(options, tiny, recommends))
     if name is not None:
-        return Source(name, named_reader(options, name, recommends))
+        seeds = data.LEADERBOARD_SEEDS if name in data.OGB else 1
+        return Source(name, named_reader(options, name, recommends), seeds)
     if path is not None:
         columns = choose_columns(options)
         return Source("default", lambda: data.read_interactions(path, columns))
@@ -177,6 +186,4 @@ def announce(run: Run, dataset: str) -> None:
 
 def row(run: Run, records: list[Record]) -> Row:
     """One model's line of the table."""
-    # A figure for the whole data set says nothing about the tiny one.
-    published = run.recipe.published if run.recipe.name.endswith(f"/{run.dataset.name}") else None
-    return Row(run.model, run.dataset.name, records, published)
+    return Row(run.model, run.dataset.name, records, published_for(run.recipe, run.dataset.name))

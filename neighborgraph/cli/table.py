@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 
 from neighborgraph.bench.record import Record
-from neighborgraph.tasks.recipe import Published, PublishedRanking
+from neighborgraph.tasks.recipe import Published, PublishedRanking, Recipe
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ COLUMNS = (
     Column("val recall@20", "val_recall@20", 2),
 )
 """Metrics that a table shows where its records have them, in this order."""
+
+
+def published_for(recipe: Recipe, dataset: str) -> Published | PublishedRanking | None:
+    """The recipe's published figure, if it is about this data set.
+
+    A figure for the whole data set says nothing about a tiny or a made-up one.
+    """
+    return recipe.published if recipe.name.endswith(f"/{dataset}") else None
 
 
 def render(rows: Sequence[Row]) -> str:

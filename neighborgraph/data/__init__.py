@@ -12,6 +12,9 @@ from neighborgraph.data.heterophilous import HETEROPHILOUS, load_heterophilous
 from neighborgraph.data.interaction_files import Columns, read_interactions
 from neighborgraph.data.interaction_log import InteractionLog
 from neighborgraph.data.interactions import Interactions
+from neighborgraph.data.ogb import LEADERBOARD_SEEDS, SYNTHETIC, load_ogbn
+from neighborgraph.data.ogb_format import NODE_FORMATS
+from neighborgraph.data.ogb_synthetic import Settings, write_synthetic
 from neighborgraph.data.planetoid import load_planetoid
 from neighborgraph.data.recommend import INTERACTIONS
 from neighborgraph.data.synthetic import load_tiny
@@ -27,6 +30,7 @@ NODES: dict[str, Reader] = {
     "pubmed": partial(load_planetoid, "pubmed"),
     "dblp": load_dblp,
     **{name: partial(load_heterophilous, name) for name in HETEROPHILOUS},
+    **{name: partial(load_ogbn, name) for name in NODE_FORMATS},
     "digits": lambda root, download: load_digits(),
     "tiny": lambda root, download: load_tiny(),
 }
@@ -38,20 +42,28 @@ DATASETS = (*NODES, *INTERACTIONS)
 BUILTIN = ("digits", "tiny", "tiny-interactions")
 """Data sets that need no file and no network."""
 
+OGB = tuple(NODE_FORMATS)
+"""Data sets that OGB keeps and that its rules are for."""
+
 __all__ = [
     "BUILTIN",
     "DATASETS",
     "INTERACTIONS",
+    "LEADERBOARD_SEEDS",
     "NODES",
+    "OGB",
+    "SYNTHETIC",
     "Columns",
     "InteractionLog",
     "Interactions",
     "NodeDataset",
+    "Settings",
     "Split",
     "expect_known",
     "load",
     "load_interactions",
     "read_interactions",
+    "write_synthetic",
 ]
 
 

@@ -33,6 +33,8 @@ class NodeDataset:
         num_classes: C.
         split_rule: Seed to split; use `split`.
         source: Where the data came from, for the reader of a record.
+        official_accuracy: The publisher's own evaluator of ([n] labels, [n] predicted classes),
+            which has the last word on a finished training; None where there is none.
     """
 
     name: str
@@ -42,6 +44,7 @@ class NodeDataset:
     num_classes: int
     split_rule: Callable[[int], Split]
     source: str
+    official_accuracy: Callable[[Tensor, Tensor], float] | None = None
 
     def __post_init__(self) -> None:
         nodes = self.graph.num_rows

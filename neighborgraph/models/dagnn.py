@@ -27,6 +27,8 @@ class DAGNN(nn.Module):
         out_channels: int,
         hops: int,
         dropout: float,
+        drop_features: bool = True,
+        batch_norm: bool = False,
     ):
         """Create the transformation and the gate.
 
@@ -36,6 +38,8 @@ class DAGNN(nn.Module):
             out_channels: Number of classes C.
             hops: K, the number of propagation steps; 0 or more.
             dropout: Probability of dropping an entry, in [0, 1).
+            drop_features: Whether entries of the features are dropped too.
+            batch_norm: Whether to normalise the hidden layer.
 
         Raises:
             InputError: A width is below 1, ``hops`` below 0 or ``dropout`` outside [0, 1).
@@ -52,6 +56,8 @@ class DAGNN(nn.Module):
             hidden_channels=hidden_channels,
             out_channels=out_channels,
             dropout=dropout,
+            drop_features=drop_features,
+            batch_norm=batch_norm,
         )
         self.propagate = KHopPropagate(hops)
         self.gate = HopGate(out_channels)

@@ -4,13 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neighborgraph.errors import InputError
 from neighborgraph.graph import Graph
 from neighborgraph.models.options import expect_options
 from neighborgraph.nn import FeatureLinear, Features, feature_dropout, propagate
 
 
 class GCN(nn.Module):
-    r"""Two graph convolutions (Kipf and Welling, arXiv 1609.02907), dropout before each.
+    r"""Graph convolutions (Kipf and Welling, arXiv 1609.02907) with dropout before each.
 
     .. math::
 
@@ -18,21 +19,33 @@ class GCN(nn.Module):
         \hat{A} = D^{-1/2} A D^{-1/2}
 
     The product with the weights comes first, so that neighbours are summed in the smaller width.
+    With ``batch_norm`` every layer but the last is normalised before the relu.
     """
 
     def __init__(
-        self, *, in_channels: int, hidden_channels: int, out_channels: int, dropout: float
+        self,
+        *,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        dropout: float,
+        layers: int = 2,
+        drop_features: bool = True,
+        batch_norm: bool = False,
     ):
-        """Create the two layers with Glorot weights and zero biases, as the paper does.
+        """Create the layers with Glorot weights and zero biases, as the paper does.
 
         Args:
             in_channels: Feature width F.
-            hidden_channels: Width of the hidden layer.
+            hidden_channels: Width of the hidden layers.
             out_channels: Number of classes C.
             dropout: Probability of dropping an entry, in [0, 1).
+            layers: Number of convolutions; 2 or more.
+            drop_features: Whether entries of the features are dropped too.
+            batch_norm: Whether to normalise the hidden layers.
 
         Raises:
-            InputError: A width is below 1 or ``dropout`` outside [0, 1).
+            InputError: A width is below 1, ``layers`` below 2 or ``dropout`` outside [0, 1).
         """
         super().__init__()
         expect_options(
@@ -41,13 +54,24 @@ class GCN(nn.Module):
             hidden_channels=hidden_channels,
             out_channels=out_channels,
         )
+        if layers < 2:
+            raise InputError(f"layers={layers} must be at least 2")
         # The biases stand apart: added before a propagation, they would be scaled by degrees.
         self.hidden = FeatureLinear(in_channels, hidden_channels, bias=False)
         self.hidden_bias = nn.Parameter(torch.zeros(hidden_channels))
+        self.middle = nn.ModuleList(
+            nn.Linear(hidden_channels, hidden_channels, bias=False) for _ in range(layers - 2)
+        )
+        self.middle_bias = nn.ParameterList(torch.zeros(hidden_channels) for _ in self.middle)
+        self.norms = nn.ModuleList(
+            nn.BatchNorm1d(hidden_channels) if batch_norm else nn.Identity()
+            for _ in range(layers - 1)
+        )
         self.out = nn.Linear(hidden_channels, out_channels, bias=False)
         self.out_bias = nn.Parameter(torch.zeros(out_channels))
         self.dropout = dropout
-        for layer in (self.hidden, self.out):
+        self.drop_features = drop_features
+        for layer in (self.hidden, *self.middle, self.out):
             nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, x: Features, graph: Graph) -> Tensor:
@@ -60,7 +84,14 @@ class GCN(nn.Module):
         Returns:
             [n, C].
         """
-        x = feature_dropout(x, self.dropout, self.training)
-        z = F.relu(propagate(graph, self.hidden(x)) + self.hidden_bias)
-        z = F.dropout(z, self.dropout, self.training)
+        if self.drop_features:
+            x = feature_dropout(x, self.dropout, self.training)
+        first, *others = self.norms
+        z = self.activate(first(propagate(graph, self.hidden(x)) + self.hidden_bias))
+        for layer, bias, norm in zip(self.middle, self.middle_bias, others, strict=True):
+            z = self.activate(norm(propagate(graph, layer(z)) + bias))
         return propagate(graph, self.out(z)) + self.out_bias
+
+    def activate(self, z: Tensor) -> Tensor:
+        """What lies between two convolutions."""
+        return F.dropout(F.relu(z), self.dropout, self.training)

@@ -1,6 +1,7 @@
 """What a record says about its machine."""
 
 import re
+from importlib.util import find_spec
 
 import torch
 
@@ -8,7 +9,8 @@ from neighborgraph.bench import machine
 
 
 def test_versions_name_the_packages() -> None:
-    assert machine.versions().keys() == {"neighborgraph", "python", *machine.PACKAGES}
+    installed = {name for name in machine.OPTIONAL_PACKAGES if find_spec(name) is not None}
+    assert machine.versions().keys() == {"neighborgraph", "python", *machine.PACKAGES, *installed}
     assert machine.versions()["torch"] == torch.__version__
 
 

@@ -9,7 +9,12 @@ from neighborgraph.errors import ConfigError
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_first_line_of_help(name: str) -> None:
     assert (COMMANDS[name].__doc__ or "").splitlines()[0].endswith(".")
-    needed = {"run": ["mlp", "digits"], "recommend": ["folder", "--out", "lists.csv"]}
+    needed = {
+        "run": ["mlp", "digits"],
+        "recommend": ["folder", "--out", "lists.csv"],
+        "report": ["runs"],
+        "data": ["synth", "ogbn-arxiv", "--scale", "0.1", "--out", "data"],
+    }
     typed = [name, *needed.get(name, [])]
     assert parse(build_parser(), typed).command is COMMANDS[name].command
 

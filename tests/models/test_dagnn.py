@@ -2,8 +2,10 @@
 
 import torch
 
+from neighborgraph import models
 from neighborgraph.models import DAGNN
 from neighborgraph.tasks.node_classification import sparse_when_small
+from neighborgraph.tasks.recipe import load_recipe
 
 
 def build(hops: int) -> DAGNN:
@@ -33,6 +35,12 @@ def test_without_hops_it_is_a_gated_mlp(graph) -> None:
     model, x = build(hops=0), torch.randn(40, 30)
     z = model.transform(x)
     torch.testing.assert_close(model(x, graph), model.gate.score(z).sigmoid() * z)
+
+
+def test_size_of_the_published_model_of_ogbn_arxiv() -> None:
+    options = load_recipe("dagnn", "ogbn-arxiv").model
+    model = models.build("dagnn", 128, 40, **options)
+    assert sum(p.numel() for p in model.parameters()) == 43_857
 
 
 def test_number_of_parameters() -> None:

@@ -1,7 +1,9 @@
 """GCN against its equation in fp64, against PyG, and under a permutation of the nodes."""
 
+import pytest
 import torch
 
+from neighborgraph.errors import InputError
 from neighborgraph.graph import Graph
 from neighborgraph.models import GCN
 
@@ -33,6 +35,46 @@ def test_equals_pyg(graph) -> None:
         second.bias.copy_(model.out_bias)
     expected = second(first(x, graph.edge_index).relu(), graph.edge_index)
     torch.testing.assert_close(model(x, graph), expected)
+
+
+def test_three_normalised_layers_equal_pyg(graph) -> None:
+    from torch_geometric.nn import GCN as PygGCN
+
+    sizes = {"in_channels": 6, "hidden_channels": 8, "out_channels": 3, "dropout": 0.0}
+    model = GCN(**sizes, layers=3, batch_norm=True, drop_features=False)
+    theirs = PygGCN(6, 8, 3, 3, norm="batch_norm")
+    weights = (model.hidden.weight, model.middle[0].weight, model.out.weight)
+    biases = (model.hidden_bias, model.middle_bias[0], model.out_bias)
+    with torch.no_grad():
+        for conv, weight, bias in zip(theirs.convs, weights, biases, strict=True):
+            conv.lin.weight.copy_(weight)
+            conv.bias.copy_(torch.nn.init.normal_(bias))
+    x = torch.randn(40, 6)
+    for training in (True, False):
+        model.train(training)
+        theirs.train(training)
+        expected = theirs(x, graph.edge_index)
+        torch.testing.assert_close(model(x, graph), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_size_of_ogbs_example() -> None:
+    sizes = {"in_channels": 128, "hidden_channels": 256, "out_channels": 40, "dropout": 0.5}
+    model = GCN(**sizes, layers=3, batch_norm=True)
+    assert sum(p.numel() for p in model.parameters()) == 110_120
+
+
+def test_features_are_kept_whole_when_asked(graph) -> None:
+    model = GCN(in_channels=6, hidden_channels=8, out_channels=3, dropout=0.9, drop_features=False)
+    seen = []
+    model.hidden.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
+    x = torch.randn(40, 6)
+    model(x, graph)
+    assert torch.equal(seen[0], x)
+
+
+def test_one_layer_is_refused() -> None:
+    with pytest.raises(InputError, match="layers=1 must be at least 2"):
+        GCN(in_channels=6, hidden_channels=8, out_channels=3, dropout=0.5, layers=1)
 
 
 def test_permuting_nodes_permutes_the_output(graph) -> None:

@@ -1,0 +1,205 @@
+"""OGB's node data sets, read by OGB's own loader, and its own evaluator.
+
+The package ogb 1.3.6 was made for an older Torch and for people at a keyboard. What it needs to
+work without either is set up around each call and undone after it: the three classes of PyG that
+its cache holds are allowed to be unpickled (nothing else is), a question is answered by an error,
+what it prints goes to stderr, and it asks no server whether there is a newer one.
+"""
+
+import io
+import pickle
+import sys
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neighborgraph.data.dataset import NodeDataset, Split
+from neighborgraph.data.files import build_or_refuse
+from neighborgraph.data.ogb_format import (
+    NODE_FORMATS,
+    NodeFormat,
+    folder_name,
+    is_synthetic,
+    missing_files,
+    read_count,
+)
+from neighborgraph.data.split import fixed
+from neighborgraph.errors import BackendUnavailable, DataFileError
+from neighborgraph.graph import Graph, to_undirected
+
+SYNTHETIC = "synthetic-"
+"""In front of the name of a made-up data set, so that every record and table says so."""
+LEADERBOARD_SEEDS = 10
+"""Runs that OGB's leaderboards ask for: the seeds 0 .. 9."""
+FAULTS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OSError,
+    pickle.UnpicklingError,
+    zlib.error,
+)
+"""What reading a damaged folder may raise."""
+
+
+def load_ogbn(name: str, root: Path, download: bool) -> NodeDataset:
+    """Read one of ``NODE_FORMATS`` from ``root``/<name with an underscore>.
+
+    Edges are made undirected and self-loops dropped. OGB's loader leaves a copy of what it read in
+    the folder ``processed``, which later runs read instead.
+
+    Raises:
+        BackendUnavailable: The package ogb is not installed.
+        DataFileError: The folder is absent, incomplete, damaged, or not what its name claims.
+    """
+    form = NODE_FORMATS[name]
+    folder = find_folder(name, form, root, download)
+    synthetic = build_or_refuse(folder, partial(check_sizes, name, form, folder))
+    ogb = import_ogb()
+    try:
+        with tamed():
+            loaded = ogb.PygNodePropPredDataset(name, root=str(root))
+            content, split = loaded[0], loaded.get_idx_split()
+    except FAULTS as error:
+        raise DataFileError(
+            f"OGB's loader cannot read {folder}: {type(error).__name__}: {error}. Delete "
+            f"{folder / 'processed'} if a run was killed while it was written; else copy the "
+            "folder anew"
+        ) from error
+    return build_or_refuse(folder, partial(assemble, name, form, content, split, synthetic))
+
+
+def find_folder(name: str, form: NodeFormat, root: Path, download: bool) -> Path:
+    """The complete folder of a data set.
+
+    Raises:
+        DataFileError: It is absent or lacks files.
+    """
+    # OGB's loader prefers the second where there is one.
+    folder = root / folder_name(name)
+    if (root / f"{folder_name(name)}_pyg").exists():
+        folder = root / f"{folder_name(name)}_pyg"
+    missing = list(missing_files(folder, form))
+    if not missing:
+        return folder
+    advice = (
+        f"fetch {form.archive} and unpack it so that the files lie in {folder}"
+        f"{' (--download fetches no OGB archive)' if download else ''}, or make one up with "
+        f"neighborgraph data synth {name} --scale 0.01 --out {root}"
+    )
+    if folder.exists():
+        raise DataFileError(
+            f"{folder} is incomplete, as after a download that stopped half-way: "
+            f"{', '.join(missing)} absent or empty. Delete it, then {advice}"
+        )
+    raise DataFileError(
+        f"{name} not found: there is no {folder}. Pass --data-root DIR, or {advice}"
+    )
+
+
+def check_sizes(name: str, form: NodeFormat, folder: Path) -> bool:
+    """Whether the folder is made up; what is not has the published numbers of nodes and edges."""
+    synthetic = is_synthetic(folder)
+    nodes = read_count(folder / "raw" / "num-node-list.csv.gz")
+    edges = read_count(folder / "raw" / "num-edge-list.csv.gz")
+    if not synthetic and (nodes, edges) != (form.nodes, form.edges):
+        raise ValueError(
+            f"{nodes} nodes and {edges} edges, but {name} has {form.nodes} and {form.edges}"
+        )
+    return synthetic
+
+
+def assemble(
+    name: str, form: NodeFormat, content: Any, split: dict[str, Tensor], synthetic: bool
+) -> NodeDataset:
+    """Our data set from PyG's."""
+    if content.y.is_floating_point():
+        node = int(content.y.isnan().any(dim=1).nonzero()[0])
+        raise ValueError(f"node {node} has no label")
+    if content.y.shape != (content.num_nodes, 1):
+        raise ValueError(f"labels of shape {list(content.y.shape)} for {content.num_nodes} nodes")
+    # The loader puts the reverse of an edge right behind it; the Graph is made undirected anyway.
+    edges = content.edge_index[:, ::2] if form.both_directions else content.edge_index
+    edges = edges[:, edges[0] != edges[1]]
+    kind = "SYNTHETIC, in the format of" if synthetic else "OGB"
+    return NodeDataset(
+        name=f"{SYNTHETIC}{name}" if synthetic else name,
+        graph=to_undirected(Graph.from_edge_index(edges, num_nodes=content.num_nodes)),
+        x=content.x.float(),
+        y=content.y.view(-1),
+        num_classes=form.classes,
+        split_rule=fixed(Split(split["train"], split["valid"], split["test"])),
+        source=f"{kind} {name}, official split",
+        official_accuracy=partial(official_accuracy, name),
+    )
+
+
+def official_accuracy(name: str, labels: Tensor, predictions: Tensor) -> float:
+    """The accuracy that OGB's Evaluator finds.
+
+    Args:
+        name: The data set.
+        labels: [n] int64 labels.
+        predictions: [n] int64 predicted classes.
+
+    Raises:
+        BackendUnavailable: The package ogb is not installed.
+    """
+    answer = (
+        import_ogb()
+        .Evaluator(name)
+        .eval({"y_true": labels[:, None], "y_pred": predictions[:, None]})
+    )
+    return float(answer["acc"])
+
+
+def import_ogb() -> ModuleType:
+    """OGB's node module, loaded without the thread that asks a server for a newer version.
+
+    Raises:
+        BackendUnavailable: The package ogb, or one that it needs, is not installed.
+    """
+    before = {name: sys.modules[name] for name in ("outdated",) if name in sys.modules}
+    # What is None here cannot be imported, and ogb then starts no thread.
+    sys.modules["outdated"] = None  # pyright: ignore[reportArgumentType]
+    try:
+        import ogb.nodeproppred
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"data sets of OGB need the package ogb ({error}): pip install 'neighborgraph[ogb]'"
+        ) from error
+    finally:
+        del sys.modules["outdated"]
+        sys.modules.update(before)
+    return ogb.nodeproppred
+
+
+@contextmanager
+def tamed() -> Iterator[None]:
+    """OGB's loader reads its own cache, asks nobody anything, and keeps stdout free."""
+    from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
+    from torch_geometric.data.storage import GlobalStorage
+
+    stdin = sys.stdin
+    with ExitStack() as stack:
+        allowed = [DataEdgeAttr, DataTensorAttr, GlobalStorage]
+        stack.enter_context(torch.serialization.safe_globals(allowed))
+        stack.enter_context(redirect_stdout(sys.stderr))
+        stack.enter_context(warnings.catch_warnings())
+        # pandas 3 hands out arrays that cannot be written to; nobody writes to them.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        sys.stdin = io.StringIO()
+        try:
+            yield
+        finally:
+            sys.stdin = stdin
