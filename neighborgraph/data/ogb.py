@@ -13,6 +13,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -64,7 +65,7 @@ def load_ogbn(name: str, root: Path, download: bool) -> NodeDataset:
     """
     form = NODE_FORMATS[name]
     folder = find_folder(name, form, root, download)
-    synthetic = build_or_refuse(folder, partial(check_sizes, name, form, folder))
+    promise = build_or_refuse(folder, partial(read_promise, name, form, folder))
     ogb = import_ogb()
     try:
         with tamed():
@@ -76,7 +77,7 @@ def load_ogbn(name: str, root: Path, download: bool) -> NodeDataset:
             f"{folder / 'processed'} if a run was killed while it was written; else copy the "
             "folder anew"
         ) from error
-    return build_or_refuse(folder, partial(assemble, name, form, content, split, synthetic))
+    return build_or_refuse(folder, partial(assemble, name, form, promise, content, split))
 
 
 def find_folder(name: str, form: NodeFormat, root: Path, download: bool) -> Path:
@@ -107,33 +108,56 @@ def find_folder(name: str, form: NodeFormat, root: Path, download: bool) -> Path
     )
 
 
-def check_sizes(name: str, form: NodeFormat, folder: Path) -> bool:
-    """Whether the folder is made up; what is not has the published numbers of nodes and edges."""
-    synthetic = is_synthetic(folder)
+@dataclass(frozen=True)
+class Promise:
+    """What a folder says about itself before it is read.
+
+    Attributes:
+        synthetic: Whether it is made up.
+        nodes: n.
+        edges: Rows of the edge list.
+    """
+
+    synthetic: bool
+    nodes: int
+    edges: int
+
+
+def read_promise(name: str, form: NodeFormat, folder: Path) -> Promise:
+    """What a folder says; one that is not made up must have the published sizes."""
     nodes = read_count(folder / "raw" / "num-node-list.csv.gz")
     edges = read_count(folder / "raw" / "num-edge-list.csv.gz")
-    if not synthetic and (nodes, edges) != (form.nodes, form.edges):
+    promise = Promise(is_synthetic(folder), nodes, edges)
+    if not promise.synthetic and (nodes, edges) != (form.nodes, form.edges):
         raise ValueError(
             f"{nodes} nodes and {edges} edges, but {name} has {form.nodes} and {form.edges}"
         )
-    return synthetic
+    return promise
 
 
 def assemble(
-    name: str, form: NodeFormat, content: Any, split: dict[str, Tensor], synthetic: bool
+    name: str, form: NodeFormat, promise: Promise, content: Any, split: dict[str, Tensor]
 ) -> NodeDataset:
     """Our data set from PyG's."""
+    edges = content.edge_index
+    if form.both_directions:
+        # The loader puts the reverse of an edge right behind it; a Graph finds its own.
+        edges = edges[:, ::2]
+    if (content.num_nodes, edges.shape[1]) != (promise.nodes, promise.edges):
+        raise ValueError(
+            f"{content.num_nodes} nodes and {edges.shape[1]} edges were read where "
+            f"{promise.nodes} and {promise.edges} were announced; if the files were replaced, "
+            "delete the folder processed"
+        )
     if content.y.is_floating_point():
         node = int(content.y.isnan().any(dim=1).nonzero()[0])
         raise ValueError(f"node {node} has no label")
     if content.y.shape != (content.num_nodes, 1):
         raise ValueError(f"labels of shape {list(content.y.shape)} for {content.num_nodes} nodes")
-    # The loader puts the reverse of an edge right behind it; the Graph is made undirected anyway.
-    edges = content.edge_index[:, ::2] if form.both_directions else content.edge_index
     edges = edges[:, edges[0] != edges[1]]
-    kind = "SYNTHETIC, in the format of" if synthetic else "OGB"
+    kind = "SYNTHETIC, in the format of" if promise.synthetic else "OGB"
     return NodeDataset(
-        name=f"{SYNTHETIC}{name}" if synthetic else name,
+        name=f"{SYNTHETIC}{name}" if promise.synthetic else name,
         graph=to_undirected(Graph.from_edge_index(edges, num_nodes=content.num_nodes)),
         x=content.x.float(),
         y=content.y.view(-1),

@@ -103,7 +103,8 @@ def is_synthetic(folder: Path) -> bool:
 
 def kept_name(path: Path) -> str:
     """The name that a gzip file carries inside; empty without one, or where it is no such file."""
-    head = path.open("rb").read(300)
+    with path.open("rb") as file:
+        head = file.read(300)
     has_only_a_name = head[:3] == b"\x1f\x8b\x08" and head[3:4] == b"\x08"
     return head[10:].partition(b"\0")[0].decode("latin1") if has_only_a_name else ""
 
