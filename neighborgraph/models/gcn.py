@@ -72,7 +72,7 @@ class GCN(nn.Module):
         self.dropout = dropout
         self.drop_features = drop_features
         for layer in (self.hidden, *self.middle, self.out):
-            nn.init.xavier_uniform_(layer.weight)
+            nn.init.xavier_uniform_(layer.get_parameter("weight"))
 
     def forward(self, x: Features, graph: Graph) -> Tensor:
         """Class scores before the softmax.

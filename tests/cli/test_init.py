@@ -32,7 +32,7 @@ def refusal(capsys, *typed: str) -> str:
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ([], "a command is missing: ls, run, recommend, bench, env, cache"),
+        ([], "a command is missing: ls, run, report, recommend, bench, data, env, cache"),
         (["rnu"], "unknown command 'rnu'; did you mean 'run'?"),
         (["run", "dagnn"], "the following arguments are required: DATASET"),
         (["run", "dagn", "digits"], "unknown model 'dagn'; did you mean 'dagnn'?"),

@@ -43,12 +43,12 @@ def test_three_normalised_layers_equal_pyg(graph) -> None:
     sizes = {"in_channels": 6, "hidden_channels": 8, "out_channels": 3, "dropout": 0.0}
     model = GCN(**sizes, layers=3, batch_norm=True, drop_features=False)
     theirs = PygGCN(6, 8, 3, 3, norm="batch_norm")
-    weights = (model.hidden.weight, model.middle[0].weight, model.out.weight)
-    biases = (model.hidden_bias, model.middle_bias[0], model.out_bias)
-    with torch.no_grad():
-        for conv, weight, bias in zip(theirs.convs, weights, biases, strict=True):
-            conv.lin.weight.copy_(weight)
-            conv.bias.copy_(torch.nn.init.normal_(bias))
+    names = (("hidden", "hidden_bias"), ("middle.0", "middle_bias.0"), ("out", "out_bias"))
+    state = {}
+    for number, (layer, bias) in enumerate(names):
+        state[f"convs.{number}.lin.weight"] = model.get_parameter(f"{layer}.weight")
+        state[f"convs.{number}.bias"] = torch.nn.init.normal_(model.get_parameter(bias))
+    theirs.load_state_dict(state, strict=False)
     x = torch.randn(40, 6)
     for training in (True, False):
         model.train(training)
