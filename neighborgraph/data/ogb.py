@@ -24,6 +24,7 @@ from torch import Tensor
 
 from neighborgraph.data.dataset import NodeDataset, Split
 from neighborgraph.data.files import build_or_refuse
+from neighborgraph.data.ogb_download import fetch_archive
 from neighborgraph.data.ogb_format import (
     NODE_FORMATS,
     NodeFormat,
@@ -81,22 +82,24 @@ def load_ogbn(name: str, root: Path, download: bool) -> NodeDataset:
 
 
 def find_folder(name: str, form: NodeFormat, root: Path, download: bool) -> Path:
-    """The complete folder of a data set.
+    """The complete folder of a data set, which is fetched where it is absent and that is allowed.
 
     Raises:
-        DataFileError: It is absent or lacks files.
+        DataFileError: It is absent, lacks files, or cannot be fetched.
     """
     # OGB's loader prefers the second where there is one.
     folder = root / folder_name(name)
     if (root / f"{folder_name(name)}_pyg").exists():
         folder = root / f"{folder_name(name)}_pyg"
+    if download and not folder.exists():
+        fetch_archive(form, folder)
     missing = list(missing_files(folder, form))
     if not missing:
         return folder
     advice = (
-        f"fetch {form.archive} and unpack it so that the files lie in {folder}"
-        f"{' (--download fetches no OGB archive)' if download else ''}, or make one up with "
-        f"neighborgraph data synth {name} --scale 0.01 --out {root}"
+        f"fetch {form.archive} with --download, or some other way so that the unpacked files lie "
+        f"in {folder}; or make one up with neighborgraph data synth {name} --scale 0.01 "
+        f"--out {root}"
     )
     if folder.exists():
         raise DataFileError(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from neighborgraph.data import NODES, Settings, load, write_synthetic
-from neighborgraph.data.ogb import import_ogb, load_ogbn, official_accuracy, tamed
+from neighborgraph.data.ogb import find_folder, import_ogb, load_ogbn, official_accuracy, tamed
 from neighborgraph.data.ogb_format import NODE_FORMATS
 from neighborgraph.errors import BackendUnavailable, DataFileError, InputError
 from neighborgraph.tasks.metrics import accuracy
@@ -108,8 +108,24 @@ def test_absent_folder(tmp_path: Path) -> None:
         DataFileError, match=r"not found: there is no .*ogbn_arxiv\. Pass --data-root"
     ):
         load("ogbn-arxiv", tmp_path)
-    with pytest.raises(DataFileError, match="--download fetches no OGB archive"):
-        load("ogbn-arxiv", tmp_path, download=True)
+
+
+def test_fetched_only_when_absent_and_asked_for(made: Path, tmp_path: Path, monkeypatch) -> None:
+    fetched = []
+
+    def fetch(form, target: Path) -> None:
+        fetched.append(target)
+        shutil.copytree(made / "ogbn_arxiv", target)
+
+    monkeypatch.setattr("neighborgraph.data.ogb.fetch_archive", fetch)
+    form, folder = NODE_FORMATS["ogbn-arxiv"], tmp_path / "ogbn_arxiv"
+    for _ in range(2):
+        assert find_folder("ogbn-arxiv", form, tmp_path, download=True) == folder
+    assert fetched == [folder]
+    (folder / "RELEASE_v1.txt").unlink()
+    with pytest.raises(DataFileError, match="is incomplete"):
+        find_folder("ogbn-arxiv", form, tmp_path, download=True)
+    assert fetched == [folder]
 
 
 @pytest.mark.parametrize("gone", NODE_FORMATS["ogbn-arxiv"].files)
