@@ -6,9 +6,15 @@ import torch
 from torch import nn
 
 from neighborgraph import models
-from neighborgraph.data import InteractionLog, NodeDataset
+from neighborgraph.data import InteractionLog, MultiLabelDataset, NodeDataset
 from neighborgraph.data.recommend import load_tiny_interactions
-from neighborgraph.tasks import NodeClassification, Recipe, Recommendation, Task
+from neighborgraph.tasks import (
+    MultiLabelClassification,
+    NodeClassification,
+    Recipe,
+    Recommendation,
+    Task,
+)
 
 Dataset = NodeDataset | InteractionLog
 
@@ -37,8 +43,11 @@ def assemble(
 def _(dataset: NodeDataset, name, recipe, seed, device):
     sizes = dataset.x.shape[1], dataset.num_classes
     model = models.build(name, *sizes, **recipe.model).to(device)
+    kind = (
+        MultiLabelClassification if isinstance(dataset, MultiLabelDataset) else NodeClassification
+    )
     normalize = recipe.data.row_normalize
-    return model, NodeClassification(dataset, seed=seed, row_normalize=normalize, device=device)
+    return model, kind(dataset, seed=seed, row_normalize=normalize, device=device)
 
 
 @assemble.register

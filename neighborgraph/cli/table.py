@@ -47,6 +47,8 @@ class Column:
 COLUMNS = (
     Column("test acc", "test_acc", 1),
     Column("val acc", "val_acc", 1),
+    Column("test ROC-AUC", "test_rocauc", 2),
+    Column("val ROC-AUC", "val_rocauc", 2),
     Column("recall@20", "test_recall@20", 2),
     Column("ndcg@20", "test_ndcg@20", 2),
     Column("val recall@20", "val_recall@20", 2),

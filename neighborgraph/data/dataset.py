@@ -33,8 +33,8 @@ class NodeDataset:
         num_classes: C.
         split_rule: Seed to split; use `split`.
         source: Where the data came from, for the reader of a record.
-        official_accuracy: The publisher's own evaluator of ([n] labels, [n] predicted classes),
-            which has the last word on a finished training; None where there is none.
+        official: The publisher's own evaluator of labels and predicted classes, both [n], which has
+            the last word on a finished training; None where there is none.
     """
 
     name: str
@@ -44,27 +44,35 @@ class NodeDataset:
     num_classes: int
     split_rule: Callable[[int], Split]
     source: str
-    official_accuracy: Callable[[Tensor, Tensor], float] | None = None
+    official: Callable[[Tensor, Tensor], float] | None = None
 
     def __post_init__(self) -> None:
         nodes = self.graph.num_rows
-        if self.x.dim() != 2 or self.x.shape[0] != nodes or self.y.shape != (nodes,):
+        if self.x.dim() != 2 or self.x.shape[0] != nodes or self.y.shape != self.shape_of_labels():
             raise InputError(
                 f"data set {self.name}: {nodes} nodes, but features {list(self.x.shape)} and "
                 f"labels {list(self.y.shape)}"
             )
+        self.check_labels()
+        bad = (~self.x.isfinite()).nonzero()
+        if bad.numel():
+            raise InputError(
+                f"data set {self.name}: {len(bad)} features are NaN or infinite, the first at "
+                f"node {int(bad[0, 0])}, column {int(bad[0, 1])}"
+            )
+
+    def shape_of_labels(self) -> tuple[int, ...]:
+        """The shape that ``y`` must have."""
+        return (self.graph.num_rows,)
+
+    def check_labels(self) -> None:
+        """Refuse labels that are no classes."""
         wrong = ((self.y < 0) | (self.y >= self.num_classes)).nonzero()
         if wrong.numel():
             node = int(wrong[0])
             raise InputError(
                 f"data set {self.name}: label {int(self.y[node])} of node {node} is outside "
                 f"[0, {self.num_classes})"
-            )
-        bad = (~self.x.isfinite()).nonzero()
-        if bad.numel():
-            raise InputError(
-                f"data set {self.name}: {len(bad)} features are NaN or infinite, the first at "
-                f"node {int(bad[0, 0])}, column {int(bad[0, 1])}"
             )
 
     def split(self, seed: int) -> Split:
@@ -97,3 +105,25 @@ class NodeDataset:
             digest.update(str(list(tensor.shape)).encode())
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class MultiLabelDataset(NodeDataset):
+    """Nodes of which each has several labels that are 0 or 1.
+
+    ``y`` is [n, T], ``num_classes`` is T, and ``official`` takes labels and scores, both [n, T].
+    """
+
+    def shape_of_labels(self) -> tuple[int, ...]:
+        """The shape that ``y`` must have."""
+        return self.graph.num_rows, self.num_classes
+
+    def check_labels(self) -> None:
+        """Refuse labels that are neither 0 nor 1."""
+        wrong = ((self.y != 0) & (self.y != 1)).nonzero()
+        if wrong.numel():
+            node, task = wrong[0].tolist()
+            raise InputError(
+                f"data set {self.name}: label {task} of node {node} is "
+                f"{int(self.y[node, task])}, neither 0 nor 1"
+            )

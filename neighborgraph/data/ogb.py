@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neighborgraph.data.dataset import NodeDataset, Split
+from neighborgraph.data.dataset import MultiLabelDataset, NodeDataset, Split
 from neighborgraph.data.files import build_or_refuse
 from neighborgraph.data.ogb_download import fetch_archive
 from neighborgraph.data.ogb_format import (
@@ -155,39 +155,49 @@ def assemble(
     if content.y.is_floating_point():
         node = int(content.y.isnan().any(dim=1).nonzero()[0])
         raise ValueError(f"node {node} has no label")
-    if content.y.shape != (content.num_nodes, 1):
+    columns = form.classes if form.on_edges else 1
+    if content.y.shape != (content.num_nodes, columns):
         raise ValueError(f"labels of shape {list(content.y.shape)} for {content.num_nodes} nodes")
+    x = mean_of_edges(content) if form.on_edges else content.x
     edges = edges[:, edges[0] != edges[1]]
+    dataset = MultiLabelDataset if form.on_edges else NodeDataset
     kind = "SYNTHETIC, in the format of" if promise.synthetic else "OGB"
-    return NodeDataset(
+    return dataset(
         name=f"{SYNTHETIC}{name}" if promise.synthetic else name,
         graph=to_undirected(Graph.from_edge_index(edges, num_nodes=content.num_nodes)),
-        x=content.x.float(),
-        y=content.y.view(-1),
+        x=x.float(),
+        y=content.y if form.on_edges else content.y.view(-1),
         num_classes=form.classes,
         split_rule=fixed(Split(split["train"], split["valid"], split["test"])),
         source=f"{kind} {name}, official split",
-        official_accuracy=partial(official_accuracy, name),
+        official=partial(evaluate_officially, name),
     )
 
 
-def official_accuracy(name: str, labels: Tensor, predictions: Tensor) -> float:
-    """The accuracy that OGB's Evaluator finds.
+def mean_of_edges(content: Any) -> Tensor:
+    """[n, F] mean of the features of a node's edges, as OGB's examples do; zero without any."""
+    receiver, features = content.edge_index[1], content.edge_attr.float()
+    total = features.new_zeros(content.num_nodes, features.shape[1])
+    count = receiver.bincount(minlength=content.num_nodes).clamp(min=1)
+    return total.index_add_(0, receiver, features) / count[:, None]
+
+
+def evaluate_officially(name: str, labels: Tensor, predictions: Tensor) -> float:
+    """What OGB's Evaluator finds: an accuracy, or a mean area under the ROC curve.
 
     Args:
         name: The data set.
-        labels: [n] int64 labels.
-        predictions: [n] int64 predicted classes.
+        labels: [n] int64 labels, or [n, T] of 0 and 1.
+        predictions: [n] int64 predicted classes, or [n, T] scores.
 
     Raises:
         BackendUnavailable: The package ogb is not installed.
     """
-    answer = (
-        import_ogb()
-        .Evaluator(name)
-        .eval({"y_true": labels[:, None], "y_pred": predictions[:, None]})
-    )
-    return float(answer["acc"])
+    evaluator = import_ogb().Evaluator(name)
+    if labels.dim() == 1:
+        labels, predictions = labels[:, None], predictions[:, None]
+    answer = evaluator.eval({"y_true": labels, "y_pred": predictions})
+    return float(answer[evaluator.eval_metric])
 
 
 def import_ogb() -> ModuleType:

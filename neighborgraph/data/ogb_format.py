@@ -14,20 +14,21 @@ PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class NodeFormat:
-    """The published figures of one ``ogbn-*`` data set with one label a node.
+    """The published figures of one ``ogbn-*`` data set.
 
     Attributes:
         nodes: n.
         edges: Rows of its edge list.
-        features: F.
-        classes: C.
+        features: F, of the nodes, or of the edges where ``on_edges``.
+        classes: C; where a node has several labels, how many.
         split: Folder of the official split.
         part_sizes: Nodes that train, validate and test.
         both_directions: Whether OGB's loader adds the reverse of each stored edge.
-        years: Whether every node has a year, by which the official split was made.
+        node_file: What every node has that the official split was made by; None is in no file.
         homophily: Fraction of the edges that join two nodes of a class.
         max_degree: Most neighbours of a node.
         archive: Where OGB keeps it.
+        on_edges: Whether the edges have the features, and the nodes several labels of 0 and 1.
     """
 
     nodes: int
@@ -37,17 +38,20 @@ class NodeFormat:
     split: str
     part_sizes: tuple[int, int, int]
     both_directions: bool
-    years: bool
+    node_file: str | None
     homophily: float
     max_degree: int
     archive: str
+    on_edges: bool = False
 
     @property
     def raw_files(self) -> tuple[str, ...]:
         """The files in the folder ``raw``."""
-        years = ("node_year.csv.gz",) if self.years else ()
-        names = ("edge", "num-node-list", "num-edge-list", "node-feat", "node-label")
-        return (*(f"{name}.csv.gz" for name in names), *years)
+        features = "edge-feat" if self.on_edges else "node-feat"
+        names = ["edge", "num-node-list", "num-edge-list", features, "node-label"]
+        if self.node_file is not None:
+            names.append(self.node_file)
+        return tuple(f"{name}.csv.gz" for name in names)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -66,7 +70,7 @@ NODE_FORMATS = {
         split="time",
         part_sizes=(90_941, 29_799, 48_603),
         both_directions=False,
-        years=True,
+        node_file="node_year",
         homophily=0.65,
         max_degree=13_161,
         archive="https://snap.stanford.edu/ogb/data/nodeproppred/arxiv.zip",
@@ -79,13 +83,29 @@ NODE_FORMATS = {
         split="sales_ranking",
         part_sizes=(196_615, 39_323, 2_213_091),
         both_directions=True,
-        years=False,
+        node_file=None,
         homophily=0.81,
         max_degree=17_481,
         archive="https://snap.stanford.edu/ogb/data/nodeproppred/products.zip",
     ),
+    "ogbn-proteins": NodeFormat(
+        nodes=132_534,
+        edges=39_561_252,
+        features=8,
+        classes=112,
+        split="species",
+        part_sizes=(86_619, 21_236, 24_679),
+        both_directions=True,
+        node_file="node_species",
+        homophily=0.6,
+        max_degree=7_750,
+        archive="https://snap.stanford.edu/ogb/data/nodeproppred/proteins.zip",
+        on_edges=True,
+    ),
 }
-"""Name of a data set to its figures."""
+"""Name of a data set to its figures; proteins have no classes, so their homophily is made up."""
+OLD_NAMES = {"raw/node_species.csv.gz": "raw/species.csv.gz"}
+"""Files that OGB's loader renames when it finds them under an older name."""
 
 
 def folder_name(name: str) -> str:
@@ -125,5 +145,7 @@ def missing_files(folder: Path, form: NodeFormat) -> Iterator[str]:
     """The files that a folder lacks or that are empty, but for the release note, which may be."""
     for name in form.files:
         path = folder / name
+        if not path.exists():
+            path = folder / OLD_NAMES.get(name, name)
         if not path.is_file() or (name != RELEASE and path.stat().st_size == 0):
             yield name

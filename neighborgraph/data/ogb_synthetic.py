@@ -26,8 +26,15 @@ ROUNDS = 60
 """Draws after which a graph is called too dense for its nodes."""
 HINT = 0.35
 """Length of a class's mean feature beside noise of length 1 in each feature."""
-YEARS = ((1998, 2018), (2018, 2019), (2019, 2021))
-"""Half-open ranges of the years of the nodes that train, validate and test."""
+NODE_VALUES = {
+    "node_year": ((1998, 2018), (2018, 2019), (2019, 2021)),
+    "node_species": ((1, 6), (6, 7), (7, 9)),
+}
+"""Half-open ranges of the years or species of the nodes that train, validate and test."""
+GROUPS = 8
+"""Groups of nodes, in the place of classes, where a node has several labels."""
+OFTEN, SELDOM = 0.85, 0.05
+"""How often a node has a label that its group has, or has not."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,8 @@ class Settings:
         homophily: Fraction of the edges that join two nodes of a class; that of the real one
             where it is None.
         tail: Exponent g of the power law of the degrees, P(d) ~ d^-g.
-        classes: Classes in use; those of the real one where it is None.
+        classes: Classes in use; those of the real one where it is None. Where a node has several
+            labels, these are groups of nodes with alike labels, 8 where it is None.
         seed: Of everything drawn.
     """
 
@@ -73,7 +81,9 @@ class Settings:
     @property
     def num_classes(self) -> int:
         """Classes in use."""
-        return NODE_FORMATS[self.name].classes if self.classes is None else self.classes
+        if self.classes is not None:
+            return self.classes
+        return GROUPS if self.form.on_edges else self.form.classes
 
     @property
     def share_inside(self) -> float:
@@ -141,12 +151,18 @@ def write_files(settings: Settings, folder: Path) -> None:
     write_rows(raw / "edge.csv.gz", [edges], "%d")
     write_rows(raw / "num-node-list.csv.gz", [np.array([[count]])], "%d")
     write_rows(raw / "num-edge-list.csv.gz", [np.array([[len(edges)]])], "%d")
-    write_rows(raw / "node-label.csv.gz", [nodes.label[:, None]], "%d")
-    if form.years:
-        first, end = np.array(YEARS).T
-        years = random.integers(first[part], end[part])
-        write_rows(raw / "node_year.csv.gz", [years[:, None]], "%d")
-    write_rows(raw / "node-feat.csv.gz", draw_features(random, nodes.label, settings), "%.4f")
+    if form.node_file is not None:
+        first, end = np.array(NODE_VALUES[form.node_file]).T
+        values = random.integers(first[part], end[part])
+        write_rows(raw / f"{form.node_file}.csv.gz", [values[:, None]], "%d")
+    if form.on_edges:
+        labels = draw_label_sets(random, nodes.label, settings)
+        inside = nodes.label[edges[:, 0]] * (nodes.label[edges[:, 0]] == nodes.label[edges[:, 1]])
+        write_rows(raw / "node-label.csv.gz", [labels], "%d")
+        write_rows(raw / "edge-feat.csv.gz", draw_features(random, inside, settings), "%.4f")
+    else:
+        write_rows(raw / "node-label.csv.gz", [nodes.label[:, None]], "%d")
+        write_rows(raw / "node-feat.csv.gz", draw_features(random, nodes.label, settings), "%.4f")
     for number, name in enumerate(PARTS):
         write_rows(split / f"{name}.csv.gz", [np.flatnonzero(part == number)[:, None]], "%d")
     note = f"{LABEL}: made up by neighborgraph data synth, not the real {settings.name}.\n"
@@ -235,10 +251,19 @@ def draw_parts(random: np.random.Generator, count: int, form: NodeFormat) -> np.
     return random.permutation(part)
 
 
+def draw_label_sets(
+    random: np.random.Generator, group: np.ndarray, settings: Settings
+) -> np.ndarray:
+    """[n, T] labels of 0 and 1, alike within a group."""
+    has = random.random((settings.num_classes, settings.form.classes)) < 0.25
+    chance = np.where(has, OFTEN, SELDOM)[group]
+    return (random.random(chance.shape) < chance).astype(np.int64)
+
+
 def draw_features(
     random: np.random.Generator, label: np.ndarray, settings: Settings
 ) -> Iterator[np.ndarray]:
-    """[n, F] noise around a mean of each class, some rows at a time."""
+    """A row for each label: noise around the mean of its class, some rows at a time."""
     width = settings.form.features
     mean = HINT * random.standard_normal((settings.num_classes, width))
     for some in range(0, len(label), CHUNK):

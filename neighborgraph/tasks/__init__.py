@@ -4,7 +4,7 @@ from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.fit import Fitted, fit
 from neighborgraph.tasks.metrics import accuracy
-from neighborgraph.tasks.node_classification import NodeClassification
+from neighborgraph.tasks.node_classification import MultiLabelClassification, NodeClassification
 from neighborgraph.tasks.ranker import Ranker
 from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
 from neighborgraph.tasks.recipe import Recipe, load_recipe
@@ -14,6 +14,7 @@ __all__ = [
     "Checkpoints",
     "Evaluation",
     "Fitted",
+    "MultiLabelClassification",
     "NodeClassification",
     "Ranker",
     "RankingMetrics",

@@ -163,7 +163,7 @@ def expect_finite(value: float, name: str, where: str) -> float:
 def postfix(loss: float, evaluation: Evaluation) -> dict[str, str]:
     """What the progress bar shows beside the time left."""
     shown = {"loss": f"{loss:.3f}"}
-    for name in ("val_acc", "val_recall@20"):
+    for name in ("val_acc", "val_rocauc", "val_recall@20"):
         if name in evaluation.metrics:
             shown[name] = f"{evaluation.metrics[name]:.3f}"
     return shown

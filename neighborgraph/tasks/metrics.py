@@ -18,3 +18,32 @@ def accuracy(scores: Tensor, labels: Tensor) -> float:
     if labels.numel() == 0:
         raise InputError("labels is empty; accuracy needs at least one node")
     return (scores.argmax(dim=-1) == labels).sum().item() / labels.numel()
+
+
+def roc_auc(scores: Tensor, labels: Tensor) -> float:
+    """The area under the ROC curve, averaged over the columns that have both labels.
+
+    It is the fraction of pairs of a 1 and a 0 in which the 1 has the larger score, where equal
+    scores count one half.
+
+    Args:
+        scores: [n, T].
+        labels: [n, T] of 0 and 1.
+
+    Raises:
+        InputError: No column has both labels.
+    """
+    areas = []
+    for score, positive in zip(scores.t(), labels.t() == 1, strict=True):
+        ones = int(positive.sum())
+        zeros = positive.numel() - ones
+        if not ones or not zeros:
+            continue
+        _, place, count = score.unique(return_inverse=True, return_counts=True)
+        # Twice the rank from 1, of equal scores their mean: whole numbers, so no rounding.
+        twice_rank = 2 * count.cumsum(0) - count + 1
+        twice_won = int(twice_rank[place[positive]].sum()) - ones * (ones + 1)
+        areas.append(twice_won / (2 * ones * zeros))
+    if not areas:
+        raise InputError("labels has no column with both 0 and 1; the area needs one")
+    return sum(areas) / len(areas)

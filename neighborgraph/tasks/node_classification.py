@@ -1,6 +1,6 @@
-"""Node classification: cross entropy on the training nodes, accuracy on all three parts."""
+"""Classification of nodes: a loss on the training nodes, a metric on all three parts."""
 
-from typing import final
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -9,19 +9,21 @@ from torch import Tensor, nn
 from neighborgraph.data import NodeDataset
 from neighborgraph.graph import Graph, add_self_loops
 from neighborgraph.tasks.base import Evaluation, Task
-from neighborgraph.tasks.metrics import accuracy
+from neighborgraph.tasks.metrics import accuracy, roc_auc
 
 SPARSE_BELOW = 0.1
 """Fraction of nonzero features under which a sparse product is faster than the dense one."""
 
 
-@final
 class NodeClassification(Task):
     """Full-batch classification of the nodes of one graph.
 
     The model is called as ``model(x, graph)``, where ``graph`` has a self-loop at every node and
     ``x`` is [n, F], or the same matrix as a weighted graph when nearly all of it is zero.
     """
+
+    metric: ClassVar[str] = "acc"
+    """The metric's name, after that of a part."""
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class NodeClassification(Task):
         self.x = sparse_when_small(x.to(device))
         self.graph = add_self_loops(dataset.graph).to(device)
         self.y = dataset.y.to(device)
-        self.official_accuracy = dataset.official_accuracy
+        self.official = dataset.official
         split = dataset.split(seed)
         self.parts = {
             "train": split.train.to(device),
@@ -52,33 +54,64 @@ class NodeClassification(Task):
         }
 
     def loss(self, model: nn.Module) -> Tensor:
-        """Mean cross entropy of the training nodes."""
+        """Mean loss of the training nodes."""
         return self.part_loss(model(self.x, self.graph), "train")
 
     def evaluate(self, model: nn.Module) -> Evaluation:
-        """Validation loss and the accuracies ``train_acc``, ``val_acc`` and ``test_acc``."""
+        """Validation loss and the metrics, such as ``train_acc``, ``val_acc`` and ``test_acc``."""
         scores = model(self.x, self.graph)
         metrics = {
-            f"{part}_acc": accuracy(scores[ids], self.y[ids]) for part, ids in self.parts.items()
+            f"{part}_{self.metric}": self.measure(scores[ids], self.y[ids])
+            for part, ids in self.parts.items()
         }
         return Evaluation(self.part_loss(scores, "val").item(), metrics)
 
     @torch.no_grad()
     def official_metrics(self, model: nn.Module) -> dict[str, float]:
-        """The three accuracies by the data set's own evaluator, where it has one."""
-        if self.official_accuracy is None:
+        """The metrics by the data set's own evaluator, where it has one."""
+        if self.official is None:
             return {}
         model.eval()
-        predictions = model(self.x, self.graph).argmax(dim=-1)
+        predictions = self.predict(model(self.x, self.graph))
         return {
-            f"{part}_acc": self.official_accuracy(self.y[ids], predictions[ids])
+            f"{part}_{self.metric}": self.official(self.y[ids], predictions[ids])
             for part, ids in self.parts.items()
         }
 
     def part_loss(self, scores: Tensor, part: str) -> Tensor:
-        """Mean cross entropy over one part of the split."""
+        """Mean loss over one part of the split."""
         ids = self.parts[part]
-        return F.cross_entropy(scores[ids], self.y[ids])
+        return self.criterion(scores[ids], self.y[ids])
+
+    def criterion(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Cross entropy."""
+        return F.cross_entropy(scores, labels)
+
+    def measure(self, scores: Tensor, labels: Tensor) -> float:
+        """Accuracy."""
+        return accuracy(scores, labels)
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """What the data set's own evaluator is given: the classes."""
+        return scores.argmax(dim=-1)
+
+
+class MultiLabelClassification(NodeClassification):
+    """Each node has several labels that are 0 or 1; the metric is the area under the ROC curve."""
+
+    metric: ClassVar[str] = "rocauc"
+
+    def criterion(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Binary cross entropy of all labels."""
+        return F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype))
+
+    def measure(self, scores: Tensor, labels: Tensor) -> float:
+        """Area under the ROC curve, averaged over the labels."""
+        return roc_auc(scores, labels)
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """What the data set's own evaluator is given: the scores."""
+        return scores
 
 
 def normalize_rows(x: Tensor) -> Tensor:

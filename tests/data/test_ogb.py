@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from neighborgraph.data import NODES, Settings, load, write_synthetic
-from neighborgraph.data.ogb import find_folder, import_ogb, load_ogbn, official_accuracy, tamed
+from neighborgraph.data import NODES, MultiLabelDataset, Settings, load, write_synthetic
+from neighborgraph.data.ogb import evaluate_officially, find_folder, import_ogb, load_ogbn, tamed
 from neighborgraph.data.ogb_format import NODE_FORMATS
 from neighborgraph.errors import BackendUnavailable, DataFileError, InputError
-from neighborgraph.tasks.metrics import accuracy
+from neighborgraph.tasks.metrics import accuracy, roc_auc
 
 needs_ogb = pytest.mark.skipif(
     importlib.util.find_spec("ogb") is None,
@@ -56,7 +56,7 @@ def stored(path: Path) -> torch.Tensor:
 
 
 @needs_ogb
-@pytest.mark.parametrize("name", NODE_FORMATS)
+@pytest.mark.parametrize("name", ["ogbn-arxiv", "ogbn-products"])
 def test_everything_arrives(root: Path, name: str, capfd) -> None:
     form, folder = NODE_FORMATS[name], root / name.replace("-", "_")
     for data in (load(name, root), load(name, root)):  # the second time from OGB's cache
@@ -206,13 +206,37 @@ def test_a_question_is_an_error() -> None:
 
 
 @needs_ogb
-@pytest.mark.parametrize("name", NODE_FORMATS)
+@pytest.mark.parametrize("name", ["ogbn-arxiv", "ogbn-products"])
 def test_our_accuracy_is_the_evaluators_to_the_last_digit(name: str) -> None:
     for nodes in (1, 3, 7, 1000, 48_603):
         scores = torch.randn(nodes, 40).round(decimals=1)  # with ties
         labels = torch.randint(40, (nodes,))
         ours = accuracy(scores, labels)
-        assert official_accuracy(name, labels, scores.argmax(dim=1)) == ours
+        assert evaluate_officially(name, labels, scores.argmax(dim=1)) == ours
+
+
+@needs_ogb
+def test_our_area_is_the_evaluators() -> None:
+    scores, labels = torch.randn(300, 112).round(decimals=1), torch.randint(2, (300, 112))
+    labels[:, 5] = 1  # a label that all have does not count
+    ours = roc_auc(scores, labels)
+    theirs = evaluate_officially("ogbn-proteins", labels, scores)
+    assert theirs == pytest.approx(ours, rel=1e-14)
+
+
+@needs_ogb
+def test_proteins_have_several_labels_and_the_mean_of_their_edges(tmp_path: Path) -> None:
+    settings = Settings("ogbn-proteins", 0.008, homophily=0.4, classes=2, tail=6.0)
+    raw = write_synthetic(settings, tmp_path) / "raw"
+    data = load("ogbn-proteins", tmp_path)
+    assert isinstance(data, MultiLabelDataset)
+    assert data.name == "synthetic-ogbn-proteins"
+    assert torch.equal(data.y, stored(raw / "node-label.csv.gz").long())
+    assert data.y.shape == (1060, 112)
+    edges, features = stored(raw / "edge.csv.gz"), stored(raw / "edge-feat.csv.gz")
+    of_node = (edges == 7).any(dim=1)
+    torch.testing.assert_close(data.x[7], features[of_node].mean(dim=0))
+    assert data.x.shape == (1060, 8)
 
 
 @needs_ogb

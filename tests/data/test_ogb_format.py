@@ -59,6 +59,16 @@ def test_missing_and_empty_files(tmp_path: Path) -> None:
     assert list(missing_files(tmp_path, form)) == [RELEASE, "raw/edge.csv.gz"]
 
 
+def test_a_file_may_have_its_older_name(tmp_path: Path) -> None:
+    form = NODE_FORMATS["ogbn-proteins"]
+    assert "raw/edge-feat.csv.gz" in form.files
+    for name in form.files:
+        path = tmp_path / name.replace("node_species", "species")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    assert list(missing_files(tmp_path, form)) == []
+
+
 def test_any_label_is_enough(tmp_path: Path) -> None:
     plant(tmp_path, "edge.csv")
     assert not is_synthetic(tmp_path)
