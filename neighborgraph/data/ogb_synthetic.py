@@ -43,7 +43,8 @@ class Settings:
 
     Attributes:
         name: A key of ``NODE_FORMATS``.
-        scale: Fraction of the real one's nodes and edges.
+        scale: Fraction of the real one's nodes and edges; where this would join more than an eighth
+            of all pairs of nodes, edges are left out.
         homophily: Fraction of the edges that join two nodes of a class; that of the real one
             where it is None.
         tail: Exponent g of the power law of the degrees, P(d) ~ d^-g.
@@ -143,7 +144,9 @@ def write_files(settings: Settings, folder: Path) -> None:
     form, random = settings.form, np.random.default_rng(settings.seed)
     count = round(settings.scale * form.nodes)
     nodes = draw_nodes(random, count, settings)
-    edges = draw_edges(random, nodes, round(settings.scale * form.edges), settings)
+    # A small graph is at most an eighth full: different pairs are found by trying.
+    wanted = min(round(settings.scale * form.edges), count**2 // 16)
+    edges = draw_edges(random, nodes, wanted, settings)
     part = draw_parts(random, count, form)
     raw, split = folder / "raw", folder / "split" / form.split
     for place in (raw, split, folder / "processed"):

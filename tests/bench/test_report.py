@@ -74,6 +74,14 @@ def test_form() -> None:
     assert "SYNTHETIC" not in text
 
 
+def test_form_of_proteins() -> None:
+    metrics = {"val_rocauc": 0.79, "test_rocauc": 0.72}
+    records = [replace(r, dataset="ogbn-proteins", metrics=metrics) for r in seeds(*range(10))]
+    text = submission(group_records(records)[0])
+    assert "Test ROC-AUC        0.7200 ± 0.0000" in text
+    assert "Validation ROC-AUC  0.7900 ± 0.0000" in text
+
+
 def test_made_up_data_are_said() -> None:
     text = submission(group_records(seeds(*range(10), dataset="synthetic-ogbn-arxiv"))[0])
     first, _, dataset, *_ = text.splitlines()

@@ -8,13 +8,13 @@ from neighborgraph.cli import main
 from neighborgraph.data.ogb_format import NODE_FORMATS, is_synthetic, missing_files
 
 
-@pytest.mark.parametrize("name", ["ogbn-arxiv", "ogbn-products"])
+@pytest.mark.parametrize("name", NODE_FORMATS)
 def test_synth(capsys, tmp_path: Path, name: str) -> None:
-    options = ["--scale", "0.0005", "--homophily", "0.3", "--classes", "4", "--tail", "3"]
+    options = ["--scale", "0.001", "--homophily", "0.3", "--classes", "4", "--tail", "3"]
     assert main(["data", "synth", name, "--out", str(tmp_path), *options]) == 0
     folder = tmp_path / name.replace("-", "_")
     assert capsys.readouterr().out == (
-        f"{folder}: SYNTHETIC, in the format of {name}, scale 0.0005\n"
+        f"{folder}: SYNTHETIC, in the format of {name}, scale 0.001\n"
     )
     assert is_synthetic(folder)
     assert list(missing_files(folder, NODE_FORMATS[name])) == []

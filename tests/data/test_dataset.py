@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neighborgraph.data import NodeDataset, Split
+from neighborgraph.data import MultiLabelDataset, NodeDataset, Split
 from neighborgraph.data.split import fixed
 from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.errors import InputError
@@ -34,6 +34,19 @@ def with_split(train: list[int], val: list[int], test: list[int]) -> NodeDataset
 def test_inconsistent_parts(change: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(TINY, **change)
+
+
+def test_labels_of_a_set() -> None:
+    several = (torch.rand(120, 4) < 0.5).long()
+    rest = TINY.x, several, 4, TINY.split_rule, "made up"
+    assert MultiLabelDataset("several", TINY.graph, *rest).y is several
+    with pytest.raises(InputError, match=r"120 nodes, but .* labels \[120, 4\]"):
+        replace(TINY, y=several)
+    with pytest.raises(InputError, match=r"120 nodes, but .* labels \[120\]"):
+        MultiLabelDataset("several", TINY.graph, TINY.x, TINY.y, 4, TINY.split_rule, "made up")
+    several[9, 2] = 2
+    with pytest.raises(InputError, match="label 2 of node 9 is 2, neither 0 nor 1"):
+        MultiLabelDataset("several", TINY.graph, *rest)
 
 
 @pytest.mark.parametrize(

@@ -226,17 +226,17 @@ def test_our_area_is_the_evaluators() -> None:
 
 @needs_ogb
 def test_proteins_have_several_labels_and_the_mean_of_their_edges(tmp_path: Path) -> None:
-    settings = Settings("ogbn-proteins", 0.008, homophily=0.4, classes=2, tail=6.0)
+    settings = Settings("ogbn-proteins", 0.002)
     raw = write_synthetic(settings, tmp_path) / "raw"
     data = load("ogbn-proteins", tmp_path)
     assert isinstance(data, MultiLabelDataset)
     assert data.name == "synthetic-ogbn-proteins"
     assert torch.equal(data.y, stored(raw / "node-label.csv.gz").long())
-    assert data.y.shape == (1060, 112)
+    assert data.y.shape == (265, 112)
     edges, features = stored(raw / "edge.csv.gz"), stored(raw / "edge-feat.csv.gz")
     of_node = (edges == 7).any(dim=1)
     torch.testing.assert_close(data.x[7], features[of_node].mean(dim=0))
-    assert data.x.shape == (1060, 8)
+    assert data.x.shape == (265, 8)
 
 
 @needs_ogb

@@ -118,8 +118,23 @@ def test_unknown_name() -> None:
 
 def test_too_dense(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="too few nodes for its edges within classes"):
-        write_synthetic(Settings("ogbn-products", 2e-5), tmp_path)
+        write_synthetic(Settings("ogbn-products", 2e-4, homophily=1.0), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_labels_and_features_on_edges(tmp_path: Path) -> None:
+    form = NODE_FORMATS["ogbn-proteins"]
+    raw = write_synthetic(Settings("ogbn-proteins", 0.002), tmp_path) / "raw"
+    nodes = round(form.nodes * 0.002)
+    edges = nodes**2 // 16  # a graph so small has not as many as the scale asks for
+    assert read(raw / "edge.csv.gz").shape == (edges, 2)
+    assert read(raw / "edge-feat.csv.gz").shape == (edges, 8)
+    labels = read(raw / "node-label.csv.gz")
+    assert labels.shape == (nodes, 112)
+    assert set(labels.ravel()) == {0, 1}
+    assert 0.1 < labels.mean() < 0.5
+    assert set(read(raw / "node_species.csv.gz").ravel()) == set(range(1, 9))
+    assert not (raw / "node-feat.csv.gz").exists()
 
 
 def test_existing_folder_is_left_alone(folder: Path) -> None:

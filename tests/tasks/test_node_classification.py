@@ -1,11 +1,15 @@
 """The task's loss and metrics against the written-out formulas, and how features enter."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from neighborgraph.data import MultiLabelDataset
 from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.graph import Graph
-from neighborgraph.tasks import NodeClassification
+from neighborgraph.tasks import MultiLabelClassification, NodeClassification
+from neighborgraph.tasks.metrics import roc_auc
 from neighborgraph.tasks.node_classification import normalize_rows, sparse_when_small
 
 TINY = load_tiny()
@@ -33,6 +37,34 @@ def test_loss_and_metrics() -> None:
     right = model.scores.argmax(1) == TINY.y
     for part, ids in vars(split).items():
         assert evaluation.metrics[f"{part}_acc"] == pytest.approx(right[ids].float().mean().item())
+
+
+def test_several_labels() -> None:
+    y = (torch.rand(120, 4) < 0.4).long()
+    several = MultiLabelDataset(
+        "several", TINY.graph, TINY.x, y, 4, TINY.split_rule, "made up", lambda y, s: s.sum().item()
+    )
+    model, task, split = Constant(), MultiLabelClassification(several, seed=3), TINY.split(3)
+    p = model.scores.sigmoid()
+    wanted = -(y * p.log() + (1 - y) * (1 - p).log())
+    assert task.loss(model).item() == pytest.approx(wanted[split.train].mean().item(), rel=1e-5)
+    evaluation = task.evaluate(model)
+    assert evaluation.val_loss == pytest.approx(wanted[split.val].mean().item(), rel=1e-5)
+    for part, ids in vars(split).items():
+        area = roc_auc(model.scores[ids], y[ids])
+        assert evaluation.metrics[f"{part}_rocauc"] == area
+        given = task.official_metrics(model)[f"{part}_rocauc"]
+        assert given == pytest.approx(model.scores[ids].sum().item())  # the scores, not classes
+
+
+def test_own_evaluator_is_given_labels_and_classes() -> None:
+    model = Constant()
+    assert NodeClassification(TINY).official_metrics(model) == {}
+    judged = replace(TINY, official=lambda y, classes: (y + 10 * classes).float().mean().item())
+    found = NodeClassification(judged, seed=3).official_metrics(model)
+    for part, ids in vars(TINY.split(3)).items():
+        expected = (TINY.y[ids] + 10 * model.scores[ids].argmax(1)).float().mean().item()
+        assert found[f"{part}_acc"] == pytest.approx(expected)
 
 
 def test_loss_sees_training_labels_only() -> None:
