@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from neighborgraph.checks import nearest
-from neighborgraph.data import OGB, Settings, expect_known, write_synthetic
+from neighborgraph.data import OGB, SyntheticSettings, expect_known, write_synthetic
 from neighborgraph.errors import ConfigError
 
 
@@ -35,7 +35,7 @@ def command(options: argparse.Namespace) -> int:
     expect_known(options.dataset, OGB, "data set with a synthetic form")
     if options.seed < 0:
         raise ConfigError(f"--seed {options.seed} is below 0")
-    settings = Settings(
+    settings = SyntheticSettings(
         options.dataset,
         options.scale,
         homophily=options.homophily,

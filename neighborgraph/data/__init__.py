@@ -14,7 +14,7 @@ from neighborgraph.data.interaction_log import InteractionLog
 from neighborgraph.data.interactions import Interactions
 from neighborgraph.data.ogb import LEADERBOARD_SEEDS, SYNTHETIC, load_ogbn
 from neighborgraph.data.ogb_format import NODE_FORMATS
-from neighborgraph.data.ogb_synthetic import Settings, write_synthetic
+from neighborgraph.data.ogb_synthetic import SyntheticSettings, write_synthetic
 from neighborgraph.data.planetoid import load_planetoid
 from neighborgraph.data.recommend import INTERACTIONS
 from neighborgraph.data.synthetic import load_tiny
@@ -58,8 +58,8 @@ __all__ = [
     "Interactions",
     "MultiLabelDataset",
     "NodeDataset",
-    "Settings",
     "Split",
+    "SyntheticSettings",
     "expect_known",
     "load",
     "load_interactions",

@@ -38,7 +38,7 @@ OFTEN, SELDOM = 0.85, 0.05
 
 
 @dataclass(frozen=True)
-class Settings:
+class SyntheticSettings:
     """What is asked of a made-up data set.
 
     Attributes:
@@ -109,7 +109,7 @@ class Nodes:
     first: np.ndarray
 
 
-def write_synthetic(settings: Settings, out: Path) -> Path:
+def write_synthetic(settings: SyntheticSettings, out: Path) -> Path:
     """Write a data set to ``out``/<folder as OGB names it>, whole or not at all.
 
     The same settings give the same bytes.
@@ -139,7 +139,7 @@ def write_synthetic(settings: Settings, out: Path) -> Path:
     return target
 
 
-def write_files(settings: Settings, folder: Path) -> None:
+def write_files(settings: SyntheticSettings, folder: Path) -> None:
     """Draw everything and write the files of one data set."""
     form, random = settings.form, np.random.default_rng(settings.seed)
     count = round(settings.scale * form.nodes)
@@ -172,7 +172,7 @@ def write_files(settings: Settings, folder: Path) -> None:
     (folder / RELEASE).write_text(note + json.dumps(asdict(settings)) + "\n")
 
 
-def draw_nodes(random: np.random.Generator, count: int, settings: Settings) -> Nodes:
+def draw_nodes(random: np.random.Generator, count: int, settings: SyntheticSettings) -> Nodes:
     """Classes of falling size, and weights with a power law's tail up to the real one's degrees."""
     share = 1 / np.arange(1, settings.num_classes + 1)
     label = random.choice(settings.num_classes, count, p=share / share.sum())
@@ -191,7 +191,7 @@ def draw_nodes(random: np.random.Generator, count: int, settings: Settings) -> N
 
 
 def draw_edges(
-    random: np.random.Generator, nodes: Nodes, count: int, settings: Settings
+    random: np.random.Generator, nodes: Nodes, count: int, settings: SyntheticSettings
 ) -> np.ndarray:
     """[m, 2] edges, no pair of nodes twice, none of a node with itself, in any order.
 
@@ -210,7 +210,7 @@ def draw_edges(
 
 
 def draw_pairs(
-    random: np.random.Generator, nodes: Nodes, count: int, settings: Settings, within: bool
+    random: np.random.Generator, nodes: Nodes, count: int, settings: SyntheticSettings, within: bool
 ) -> np.ndarray:
     """[count, 2] different pairs of places, both ends of one class or of two."""
     size = len(nodes.order)
@@ -257,7 +257,7 @@ def draw_parts(random: np.random.Generator, count: int, form: NodeFormat) -> np.
 
 
 def draw_label_sets(
-    random: np.random.Generator, group: np.ndarray, settings: Settings
+    random: np.random.Generator, group: np.ndarray, settings: SyntheticSettings
 ) -> np.ndarray:
     """[n, T] labels of 0 and 1, alike within a group."""
     has = random.random((settings.num_classes, settings.form.classes)) < 0.25
@@ -266,7 +266,7 @@ def draw_label_sets(
 
 
 def draw_features(
-    random: np.random.Generator, label: np.ndarray, settings: Settings
+    random: np.random.Generator, label: np.ndarray, settings: SyntheticSettings
 ) -> Iterator[np.ndarray]:
     """A row for each label: noise around the mean of its class, some rows at a time."""
     width = settings.form.features

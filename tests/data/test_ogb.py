@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from neighborgraph.data import NODES, MultiLabelDataset, Settings, load, write_synthetic
+from neighborgraph.data import NODES, MultiLabelDataset, SyntheticSettings, load, write_synthetic
 from neighborgraph.data.ogb import evaluate_officially, find_folder, import_ogb, load_ogbn, tamed
 from neighborgraph.data.ogb_format import NODE_FORMATS
 from neighborgraph.errors import BackendUnavailable, DataFileError, InputError
@@ -26,8 +26,8 @@ needs_ogb = pytest.mark.skipif(
 def made(tmp_path_factory) -> Path:
     """A data root with both data sets, never read before."""
     root = tmp_path_factory.mktemp("ogb")
-    write_synthetic(Settings("ogbn-arxiv", 0.002, homophily=0.5, classes=4), root)
-    write_synthetic(Settings("ogbn-products", 2e-4, classes=3), root)
+    write_synthetic(SyntheticSettings("ogbn-arxiv", 0.002, homophily=0.5, classes=4), root)
+    write_synthetic(SyntheticSettings("ogbn-products", 2e-4, classes=3), root)
     return root
 
 
@@ -191,7 +191,7 @@ def test_cache_of_other_files(root: Path) -> None:
     load("ogbn-arxiv", root)
     shutil.move(root / "ogbn_arxiv" / "processed", root / "old")
     shutil.rmtree(root / "ogbn_arxiv")
-    write_synthetic(Settings("ogbn-arxiv", 0.003), root)
+    write_synthetic(SyntheticSettings("ogbn-arxiv", 0.003), root)
     shutil.rmtree(root / "ogbn_arxiv" / "processed")
     shutil.move(root / "old", root / "ogbn_arxiv" / "processed")
     with pytest.raises(DataFileError, match="delete the folder processed"):
@@ -226,7 +226,7 @@ def test_our_area_is_the_evaluators() -> None:
 
 @needs_ogb
 def test_proteins_have_several_labels_and_the_mean_of_their_edges(tmp_path: Path) -> None:
-    settings = Settings("ogbn-proteins", 0.002)
+    settings = SyntheticSettings("ogbn-proteins", 0.002)
     raw = write_synthetic(settings, tmp_path) / "raw"
     data = load("ogbn-proteins", tmp_path)
     assert isinstance(data, MultiLabelDataset)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neighborgraph.data import Settings, write_synthetic
+from neighborgraph.data import SyntheticSettings, write_synthetic
 from neighborgraph.data.ogb_download import fetch_archive
 from neighborgraph.data.ogb_format import NODE_FORMATS, missing_files
 from neighborgraph.errors import DataFileError
@@ -25,7 +25,9 @@ class Response(io.BytesIO):
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory) -> bytes:
     """A data set as OGB packs it: in a folder that is called otherwise."""
-    made = write_synthetic(Settings("ogbn-arxiv", 0.001, classes=3), tmp_path_factory.mktemp("a"))
+    made = write_synthetic(
+        SyntheticSettings("ogbn-arxiv", 0.001, classes=3), tmp_path_factory.mktemp("a")
+    )
     return packed({f"arxiv/{name}": (made / name).read_bytes() for name in FORM.files})
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neighborgraph.data.ogb_format import LABEL, NODE_FORMATS, is_synthetic, kept_name
-from neighborgraph.data.ogb_synthetic import Settings, as_text, write_synthetic
+from neighborgraph.data.ogb_synthetic import SyntheticSettings, as_text, write_synthetic
 from neighborgraph.errors import ConfigError, DataFileError
 
 
@@ -18,7 +18,9 @@ def read(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return write_synthetic(Settings("ogbn-arxiv", 0.01, seed=3), tmp_path_factory.mktemp("ogb"))
+    return write_synthetic(
+        SyntheticSettings("ogbn-arxiv", 0.01, seed=3), tmp_path_factory.mktemp("ogb")
+    )
 
 
 def test_sizes(folder: Path) -> None:
@@ -57,14 +59,16 @@ def test_pairs_are_different_and_homophily_is_exact(folder: Path) -> None:
 def test_a_smaller_exponent_has_a_longer_tail(tmp_path: Path) -> None:
     most = []
     for tail in (2.2, 6.0):
-        settings = Settings("ogbn-arxiv", 0.01, tail=tail)
+        settings = SyntheticSettings("ogbn-arxiv", 0.01, tail=tail)
         edges = read(write_synthetic(settings, tmp_path / str(tail)) / "raw" / "edge.csv.gz")
         most.append(np.bincount(edges.astype(int).ravel()).max())
     assert most[0] > 4 * most[1]
 
 
 def test_classes_and_homophily_as_asked(tmp_path: Path) -> None:
-    made = write_synthetic(Settings("ogbn-products", 2e-4, homophily=0.25, classes=3), tmp_path)
+    made = write_synthetic(
+        SyntheticSettings("ogbn-products", 2e-4, homophily=0.25, classes=3), tmp_path
+    )
     labels = read(made / "raw" / "node-label.csv.gz").ravel()
     edges = read(made / "raw" / "edge.csv.gz").astype(int)
     assert set(labels) == {0, 1, 2}
@@ -81,8 +85,8 @@ def test_every_file_is_labelled(folder: Path) -> None:
 
 
 def test_the_same_settings_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    again = write_synthetic(Settings("ogbn-arxiv", 0.01, seed=3), tmp_path / "same")
-    other = write_synthetic(Settings("ogbn-arxiv", 0.01, seed=4), tmp_path / "other")
+    again = write_synthetic(SyntheticSettings("ogbn-arxiv", 0.01, seed=3), tmp_path / "same")
+    other = write_synthetic(SyntheticSettings("ogbn-arxiv", 0.01, seed=4), tmp_path / "other")
     for path in folder.rglob("*.gz"):
         name = path.relative_to(folder)
         assert (again / name).read_bytes() == path.read_bytes()
@@ -108,23 +112,23 @@ def test_text() -> None:
 )
 def test_settings_out_of_range(settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Settings(**{"name": "ogbn-arxiv", "scale": 0.1, **settings})
+        SyntheticSettings(**{"name": "ogbn-arxiv", "scale": 0.1, **settings})
 
 
 def test_unknown_name() -> None:
     with pytest.raises(ConfigError, match="no OGB format for 'ogbn-mag'"):
-        Settings("ogbn-mag", 0.1)
+        SyntheticSettings("ogbn-mag", 0.1)
 
 
 def test_too_dense(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="too few nodes for its edges within classes"):
-        write_synthetic(Settings("ogbn-products", 2e-4, homophily=1.0), tmp_path)
+        write_synthetic(SyntheticSettings("ogbn-products", 2e-4, homophily=1.0), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_several_labels_and_features_on_edges(tmp_path: Path) -> None:
     form = NODE_FORMATS["ogbn-proteins"]
-    raw = write_synthetic(Settings("ogbn-proteins", 0.002), tmp_path) / "raw"
+    raw = write_synthetic(SyntheticSettings("ogbn-proteins", 0.002), tmp_path) / "raw"
     nodes = round(form.nodes * 0.002)
     edges = nodes**2 // 16  # a graph so small has not as many as the scale asks for
     assert read(raw / "edge.csv.gz").shape == (edges, 2)
@@ -139,10 +143,10 @@ def test_several_labels_and_features_on_edges(tmp_path: Path) -> None:
 
 def test_existing_folder_is_left_alone(folder: Path) -> None:
     with pytest.raises(DataFileError, match="exists; delete it"):
-        write_synthetic(Settings("ogbn-arxiv", 0.01), folder.parent)
+        write_synthetic(SyntheticSettings("ogbn-arxiv", 0.01), folder.parent)
 
 
 def test_unwritable_place(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataFileError, match="cannot write"):
-        write_synthetic(Settings("ogbn-arxiv", 0.01), tmp_path / "file")
+        write_synthetic(SyntheticSettings("ogbn-arxiv", 0.01), tmp_path / "file")
