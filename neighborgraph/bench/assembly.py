@@ -9,13 +9,20 @@ from neighborgraph import models
 from neighborgraph.data import InteractionLog, NodeDataset
 from neighborgraph.data.recommend import load_tiny_interactions
 from neighborgraph.tasks import NodeClassification, Recipe, Recommendation, Task
+from neighborgraph.tasks.processes import Processes
 
 Dataset = NodeDataset | InteractionLog
+ALONE = Processes()
 
 
 @singledispatch
 def assemble(
-    dataset: Dataset, name: str, recipe: Recipe, seed: int, device: torch.device
+    dataset: Dataset,
+    name: str,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    processes: Processes = ALONE,
 ) -> tuple[nn.Module, Task]:
     """A freshly initialised model on ``device`` and what it is trained for.
 
@@ -25,6 +32,7 @@ def assemble(
         recipe: The numbers.
         seed: Of the split and the batches; the model's parameters come from Torch's generator.
         device: Where to train.
+        processes: Those that share the batches, of a data set that has any.
 
     Raises:
         ConfigError: The recipe's model options are not the model's.
@@ -34,7 +42,7 @@ def assemble(
 
 
 @assemble.register
-def _(dataset: NodeDataset, name, recipe, seed, device):
+def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
     sizes = dataset.x.shape[1], dataset.num_classes
     model = models.build(name, *sizes, **recipe.model).to(device)
     normalize = recipe.data.row_normalize
@@ -42,13 +50,14 @@ def _(dataset: NodeDataset, name, recipe, seed, device):
 
 
 @assemble.register
-def _(dataset: InteractionLog, name, recipe, seed, device):
+def _(dataset: InteractionLog, name, recipe, seed, device, processes=ALONE):
     data = dataset.split(seed, **vars(recipe.split))
     model = models.build_recommender(
         name, data.num_users, data.num_items, data.train.to(device), **recipe.model
     ).to(device)
     batches = {"batch_size": recipe.batches.size, "draw": recipe.batches.draw}
-    return model, Recommendation(data, seed=seed, device=device, **batches)
+    where = {"device": device, "processes": processes}
+    return model, Recommendation(data, seed=seed, **where, **batches)
 
 
 @singledispatch
