@@ -49,7 +49,8 @@ def main(rank: int, world: int, backend: str, folder: Path) -> None:
         mine = shares(step, device)[rank * SHARES // world : (rank + 1) * SHARES // world]
         looked_up = [table(ids) for ids, _ in mine]
         loss = sum(
-            (rows.square() * factor).sum() for rows, (_, factor) in zip(looked_up, mine, strict=True)
+            (rows.square() * factor).sum()
+            for rows, (_, factor) in zip(looked_up, mine, strict=True)
         )
         assert isinstance(loss, Tensor)
         loss.backward()
