@@ -9,10 +9,9 @@ from neighborgraph import models
 from neighborgraph.data import InteractionLog, NodeDataset
 from neighborgraph.data.recommend import load_tiny_interactions
 from neighborgraph.tasks import NodeClassification, Recipe, Recommendation, Task
-from neighborgraph.tasks.processes import Processes
+from neighborgraph.tasks.processes import ALONE, Processes
 
 Dataset = NodeDataset | InteractionLog
-ALONE = Processes()
 
 
 @singledispatch

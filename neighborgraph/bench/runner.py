@@ -17,7 +17,7 @@ from neighborgraph.bench.record import Record, append_record, read_records
 from neighborgraph.data.download import write_whole
 from neighborgraph.errors import ConfigError, DataFileError
 from neighborgraph.tasks import Checkpoints, Fitted, Ranker, Recipe, Recommendation, fit
-from neighborgraph.tasks.processes import Processes
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.tensorboard import TensorBoard
 
 RANKER = "ranker"
@@ -48,7 +48,7 @@ class Run:
     out: Path
     resume: bool
     tensorboard: Path | None = None
-    processes: Processes = Processes()
+    processes: Processes = ALONE
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neighborgraph.tasks.processes import Processes
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.step import EagerStep, Step
 
 
@@ -31,7 +31,7 @@ class Task(ABC):
         processes: Those that share its batches.
     """
 
-    processes: Processes = Processes()
+    processes: Processes = ALONE
 
     def batches(self, model: nn.Module, epoch: int) -> Iterable[tuple[Tensor, ...]]:
         """The batches of one epoch, which follow from the task's seed and ``epoch`` alone.

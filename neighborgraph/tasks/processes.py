@@ -96,6 +96,9 @@ class Processes:
             ) from error
 
 
+ALONE = Processes()
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
     """Join the processes that torchrun started; without torchrun this one is alone.
@@ -104,7 +107,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         device: Where this one trains: `own_device`.
     """
     if not dist.is_torchelastic_launched():
-        yield Processes()
+        yield ALONE
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)

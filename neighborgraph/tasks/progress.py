@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from neighborgraph.errors import CheckpointError
 from neighborgraph.tasks.base import Evaluation
 from neighborgraph.tasks.checkpoint import Checkpoint, Checkpoints
-from neighborgraph.tasks.processes import Processes
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.recipe import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Progress:
     adam: torch.optim.Adam
     checkpoints: Checkpoints | None
     identity: dict[str, Any]
-    processes: Processes = Processes()
+    processes: Processes = ALONE
     epoch: int = 0
     seconds: float = 0.0
     finished: bool = False

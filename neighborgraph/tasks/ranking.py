@@ -31,7 +31,7 @@ from torch import Tensor
 from neighborgraph.checks import INDEX_DTYPES, expect_dtype, expect_shape, expect_tensor
 from neighborgraph.errors import DtypeError, IdError, InputError
 from neighborgraph.ops.topk import topk
-from neighborgraph.tasks.processes import Processes
+from neighborgraph.tasks.processes import ALONE, Processes
 
 PYG_METRICS = {
     "recall": "LinkPredRecall",
@@ -45,7 +45,6 @@ METRICS = (*PYG_METRICS, "coverage")
 """Names of all metrics; results are named ``recall@20`` and so on."""
 BLOCK = 2**15
 """Users whose lists are in memory at once."""
-ALONE = Processes()
 
 
 class RankingMetrics:
@@ -105,7 +104,8 @@ class RankingMetrics:
         found = self._averages.compute()
         averages, listed = torch.stack(list(found.values())), self._listed[:, :-1]
         if processes.size > 1:
-            users = next(iter(self._averages.values())).total.double()
+            first = next(iter(self._averages.values()))
+            users = torch.as_tensor(first.total).double()
             averages, listed = averages * users, listed.int()
             processes.sum_(averages, users, listed)
             averages, listed = averages / users.clamp(min=1), listed > 0

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from neighborgraph.data.interactions import Interactions
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.pairs import SAMPLERS
-from neighborgraph.tasks.processes import Processes
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.ranking import evaluate_ranking, rows_of
 from neighborgraph.tasks.step import CapturedStep, Step
 
@@ -21,7 +21,6 @@ KEPT_OF_VALIDATION = (SELECTED_BY, "ndcg@20")
 """Metrics of the validation part that are of use; of the test all are."""
 DRAWN_AT_ONCE = 2**24
 """At most so many negatives are in memory, or those of one batch."""
-ALONE = Processes()
 
 
 class Recommender(Protocol):

@@ -11,11 +11,10 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from neighborgraph.tasks.processes import Processes
+from neighborgraph.tasks.processes import ALONE, Processes
 
 Loss = Callable[..., Tensor]
 """(model, *batch) to a scalar."""
-ALONE = Processes()
 
 
 class Step(ABC):

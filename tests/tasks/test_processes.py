@@ -11,7 +11,7 @@ from neighborgraph.tasks.processes import Processes, joined, own_device
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 2048])
 def test_parts_cover_everything_once(size: int, count: int) -> None:
     parts = [list(range(count))[Processes(rank, size).share(count)] for rank in range(size)]
-    assert sum(parts, []) == list(range(count))
+    assert [number for part in parts for number in part] == list(range(count))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
@@ -55,8 +55,8 @@ def second_of_three(monkeypatch) -> None:
 def test_every_process_has_a_gpu_of_its_own(monkeypatch) -> None:
     assert own_device(torch.device("cuda")) == torch.device("cuda:1")
     assert own_device(torch.device("cpu")) == torch.device("cpu")
-    with pytest.raises(ConfigError, match="--device cuda:1 is one GPU, but .* use --device cuda"):
+    with pytest.raises(ConfigError, match=r"--device cuda:1 is one GPU, but .* use --device cuda"):
         own_device(torch.device("cuda:1"))
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(BackendUnavailable, match="process 2 .* there are 2; .*--nproc_per_node=2"):
+    with pytest.raises(BackendUnavailable, match=r"process 2 .* there are 2; .*--nproc_per_node=2"):
         own_device(torch.device("cuda"))

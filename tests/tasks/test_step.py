@@ -7,10 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neighborgraph.tasks.processes import Processes
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.step import CapturedStep, EagerStep, Step
-
-ALONE = Processes()
 
 
 def squared_error(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
