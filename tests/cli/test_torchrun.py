@@ -21,7 +21,8 @@ from neighborgraph.tasks import Checkpoints
 from neighborgraph.tasks.checkpoint import Checkpoint
 
 LIGHTGCN = ("lightgcn", "--set", "batches.size=100")
-LONG = ("--set", "training.epochs=1000000", "--set", "training.checkpoint_every=5")
+SAVING = ("--set", "training.patience=0", "--set", "training.checkpoint_every=5")
+LONG = (*SAVING, "--set", "training.epochs=1000000")
 # No process waits for longer than a few seconds here.
 IMPATIENT = """
 import sys
@@ -130,22 +131,22 @@ def test_two_gpus_equal_one(tmp_path: Path, typed: tuple[str, ...]) -> None:
 
 
 def test_a_signal_to_one_stops_all_and_resume_is_exact(tmp_path: Path) -> None:
+    typed = (*LIGHTGCN, *SAVING, "--set", "training.epochs=150")
+
     def finish(out: Path, *more: str) -> Checkpoint:
-        ended = end(start(out, *LIGHTGCN, "--set", "training.epochs=150", *more))
+        ended = end(start(out, *typed, *more))
         assert [code for code, _, _ in ended] == [0, 0], ended
         return saved(out)
 
     straight = finish(tmp_path / "straight")
-    every = ("--set", "training.checkpoint_every=5", "--set", "training.epochs=150")
-    started = start(tmp_path / "stopped", *LIGHTGCN, *every)
+    started = start(tmp_path / "stopped", *typed)
     wait_for_a_checkpoint(tmp_path / "stopped")
     started[1].send_signal(signal.SIGTERM)
     for code, printed, said in end(started):
         assert (code, printed) == (128 + signal.SIGTERM, "")
         assert "stopped by SIGTERM; add --resume" in said
-    stopped = saved(tmp_path / "stopped")
-    assert 5 <= stopped.step < 150
-    resumed = finish(tmp_path / "stopped", "--set", "training.checkpoint_every=5", "--resume")
+    assert 5 <= saved(tmp_path / "stopped").step < 150
+    resumed = finish(tmp_path / "stopped", "--resume")
     assert resumed.step == straight.step
     for name, tensor in straight.tensors.items():
         assert torch.equal(resumed.tensors[name], tensor), name
