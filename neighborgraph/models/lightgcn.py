@@ -212,7 +212,7 @@ class LightGCN(Recommender):
             pos_edge_rank: [p] scores of positive pairs.
             neg_edge_rank: [p] scores of negative pairs of the same users.
             node_id: Nodes whose embeddings are penalised; by default all.
-            lambda_reg: Twice the ``reg`` of `loss`.
+            lambda_reg: Half the ``reg`` of `loss`.
         """
         weight = self.embedding.weight
         weight = weight if node_id is None else F.embedding(node_id, weight)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from neighborgraph.cli import main
 
 
@@ -103,3 +105,10 @@ def test_both_recommenders_beat_chance(capsys, tmp_path: Path) -> None:
     few = ["--set", "model.num_negatives=50"]
     other, _ = run(capsys, tmp_path, "ultragcn", "tiny-interactions", *quick, *few)
     assert min(float(line.split()[3]) for line in (table[2], other[2])) > 35
+
+
+@pytest.mark.parametrize("model", ["lightgcn", "ultragcn"])
+def test_a_recommender_learns_the_made_up_set(capsys, tmp_path: Path, model: str) -> None:
+    run(capsys, tmp_path, model, "--tiny")
+    record = json.loads((tmp_path / "records.jsonl").read_text())
+    assert record["metrics"]["test_recall@20"] > 0.5  # a tenth at random

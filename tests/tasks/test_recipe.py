@@ -26,7 +26,7 @@ def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
 
 
 def test_number_of_recipes() -> None:
-    assert len(recipe_names()) == 22
+    assert len(recipe_names()) == 23
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neighborgraph.graph import Csr
 from neighborgraph.jit import Instance
-from neighborgraph.ops.attend.function import edge_count
+from neighborgraph.ops.attend.function import edge_count, wanted_ones
 from neighborgraph.ops.items import combine, combine_instance, launch, workspace
 from neighborgraph.ops.lanes import (
     CUDA_NAMES,
@@ -98,8 +98,7 @@ def attend_backward(
     column_grads = None, None
     if wants_k or wants_v:
         column_grads = grad_kv(cols, q, k, v, stats, grad, settings)
-    grads = row_grads[0], *column_grads, *row_grads[1:]
-    return [g for g, wants in zip(grads, wanted, strict=True) if wants and g is not None]
+    return wanted_ones(row_grads, column_grads, wanted)
 
 
 def grad_q(

@@ -1,0 +1,77 @@
+"""Train LightGCN and PyG's from the same start on the same batches, and compare lists and seconds.
+
+python examples/recommend_beside_pyg.py --data-root ~/data   # Last.fm, a few minutes on two cores
+python examples/recommend_beside_pyg.py --tiny
+"""
+
+import argparse
+
+import torch
+import torch_geometric.nn
+from torch import Tensor, nn
+
+from neighborgraph import models
+from neighborgraph.data import load_interactions
+from neighborgraph.tasks import Recommendation, fit, load_recipe
+
+
+class PygLightGCN(nn.Module):
+    """PyG's LightGCN with the three methods that the task calls."""
+
+    def __init__(self, ours: models.LightGCN, pairs: Tensor):
+        """Take the sizes and the parameters of our model."""
+        super().__init__()
+        self.ours = [ours]  # in a list, so that it is no sub-module
+        self.model = torch_geometric.nn.LightGCN(
+            ours.num_nodes, ours.embedding_dim, ours.num_layers
+        )
+        self.model.load_state_dict(ours.state_dict(), strict=False)
+        forth = torch.stack([pairs[0], ours.num_users + pairs[1]])
+        self.edge_index = torch.cat([forth, forth.flip(0)], dim=1)
+
+    def embeddings(self) -> tuple[Tensor, Tensor]:
+        """Users and items after propagation."""
+        (ours,) = self.ours
+        users, items = self.model.get_embedding(self.edge_index).split(
+            [ours.num_users, ours.num_items]
+        )
+        return users, items
+
+    def draw(self, pairs: Tensor, generator: torch.Generator) -> Tensor:
+        """An unseen item for each pair, the same that our model draws."""
+        return self.ours[0].draw(pairs, generator)
+
+    def loss(self, pairs: Tensor, negatives: Tensor) -> Tensor:
+        """PyG's loss of a batch."""
+        (ours,) = self.ours
+        users, items = pairs
+        targets = torch.cat([items, negatives]) + ours.num_users
+        edges = torch.stack([users.repeat(2), targets])
+        better, worse = self.model(self.edge_index, edges).chunk(2)
+        nodes = torch.cat([users, targets])
+        return self.model.recommendation_loss(better, worse, nodes, lambda_reg=ours.reg / 2)
+
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--data-root", default="data", help="folder that holds lastfm/")
+parser.add_argument("--epochs", type=int, default=100)
+parser.add_argument("--tiny", action="store_true", help="5 epochs on made-up interactions")
+options = parser.parse_args()
+
+name, recipe_name = ("tiny-interactions", "default") if options.tiny else ("lastfm", "lastfm")
+epochs = 5 if options.tiny else options.epochs
+recipe = load_recipe(
+    "lightgcn", recipe_name, [f"training.{what}={epochs}" for what in ("epochs", "patience")]
+)
+data = load_interactions(name, options.data_root).split(seed=0, **vars(recipe.split))
+torch.manual_seed(0)
+sizes = data.num_users, data.num_items, data.train
+ours = models.LightGCN(*sizes, embedding_dim=64, num_layers=3)
+theirs = PygLightGCN(ours, data.train)  # copies the parameters before they are trained
+
+for label, model in (("neighborgraph", ours), ("PyG", theirs)):
+    task = Recommendation(data, batch_size=recipe.batches.size, draw=recipe.batches.draw)
+    fitted = fit(model, task, optimizer=recipe.optimizer, training=recipe.training)
+    recall = fitted.metrics["test_recall@20"]
+    print(f"{label:13} test recall@20 {recall:.4f} after {fitted.epochs} epochs, ", end="")
+    print(f"{fitted.seconds:.1f} s")
