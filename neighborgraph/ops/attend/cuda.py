@@ -23,6 +23,9 @@ from neighborgraph.ops.lanes import (
 from neighborgraph.ops.philox import kept_factor, threshold
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
 
+GROUPS, LEAST_GROUP = 1024, 16
+"""Into how many groups `total` puts rows, and how many a group has at least."""
+
 
 class Settings(NamedTuple):
     """What all four kernels take beside their tensors: see ``function.py``."""
@@ -122,7 +125,22 @@ def grad_q(
     launch_heads("attend_grad_q", rows, inputs, settings, outputs, k, v)
     add_up(rows, partial, of_q)
     add_up(rows, partial_weight, of_weight)
-    return (of_q, None if of_weight is None else of_weight.sum(0), of_bias, of_edge), stats
+    return (of_q, None if of_weight is None else total(of_weight), of_bias, of_edge), stats
+
+
+def total(shares: Tensor) -> Tensor:
+    """The sum of shares [n, ...] over n, in two steps where n is large; the same at each call.
+
+    In one step, Torch cuts n rows among thousands of blocks, and the last of them to finish adds up
+    what all have left: for few channels that one block takes most of the time. ``GROUPS`` sums are
+    results of their own, which keep a GPU busy, and as few as one block adds up quickly.
+    """
+    each = shares.shape[0] // GROUPS
+    if each < LEAST_GROUP:
+        return shares.sum(0)
+    grouped = each * GROUPS
+    sums = shares[:grouped].view(GROUPS, each, *shares.shape[1:]).sum(1)
+    return torch.cat([sums, shares[grouped:]]).sum(0)
 
 
 def grad_kv(csr, q, k, v, stats, grad, settings) -> tuple[Tensor, Tensor]:
