@@ -131,9 +131,8 @@ def grad_q(
 def total(shares: Tensor) -> Tensor:
     """The sum of shares [n, ...] over n, in two steps where n is large; the same at each call.
 
-    In one step, Torch cuts n rows among thousands of blocks, and the last of them to finish adds up
-    what all have left: for few channels that one block takes most of the time. ``GROUPS`` sums are
-    results of their own, which keep a GPU busy, and as few as one block adds up quickly.
+    ``GROUPS`` sums of their own keep a GPU busy, and few are left for the second step. A product
+    with a row of ones would be as quick, but TF32 would round its factors.
     """
     each = shares.shape[0] // GROUPS
     if each < LEAST_GROUP:
