@@ -17,6 +17,7 @@ from neighborgraph.bench.record import Record, append_record, read_records
 from neighborgraph.data.download import write_whole
 from neighborgraph.errors import ConfigError, DataFileError
 from neighborgraph.tasks import Checkpoints, Fitted, Ranker, Recipe, Recommendation, fit
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.tensorboard import TensorBoard
 
 RANKER = "ranker"
@@ -36,6 +37,7 @@ class Run:
         out: Output folder; the caller owns it.
         resume: Whether recorded seeds are taken over and unfinished ones continued.
         tensorboard: Where to write event files; None writes none.
+        processes: Those that train together; the first of them writes.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Run:
     out: Path
     resume: bool
     tensorboard: Path | None = None
+    processes: Processes = ALONE
 
     @property
     def name(self) -> str:
@@ -130,7 +133,9 @@ class Run:
         torch.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        model, task = assemble(self.dataset, self.model, self.recipe, seed, self.device)
+        model, task = assemble(
+            self.dataset, self.model, self.recipe, seed, self.device, self.processes
+        )
         with self.board(seed) as watch:
             fitted = fit(
                 model,
@@ -142,35 +147,50 @@ class Run:
                 label=f"{self.model} on {self.dataset.name}, seed {seed}",
                 watch=watch,
             )
-        if isinstance(task, Recommendation):
-            ranker = Ranker.of(*task.embeddings(model), task.data)
-            ranker.save(self.checkpoints(seed).folder / RANKER, fitted.best_epoch)
-        self.write_history(seed, fitted)
-        record = Record(
+        parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        record = self.record(seed, fitted, task.official_metrics(model), parameters)
+        if self.processes.leads:
+            if isinstance(task, Recommendation):
+                ranker = Ranker.of(*task.embeddings(model), task.data)
+                ranker.save(self.checkpoints(seed).folder / RANKER, fitted.best_epoch)
+            self.write_history(seed, fitted)
+            append_record(self.records_path, record)
+        return record
+
+    def record(
+        self, seed: int, fitted: Fitted, official: dict[str, float], parameters: int
+    ) -> Record:
+        """What is to be kept of a seed that was trained just now.
+
+        Args:
+            seed: The seed.
+            fitted: Its training.
+            official: Metrics by the data set's own evaluator, which count more than ours.
+            parameters: Numbers that were trained.
+        """
+        return Record(
             model=self.model,
             dataset=self.dataset.name,
             recipe=self.recipe.name,
             overrides=self.overrides,
             seed=seed,
-            metrics=fitted.metrics | task.official_metrics(model),
+            metrics=fitted.metrics | official,
             best_epoch=fitted.best_epoch,
             seconds=fitted.seconds,
             peak_memory_mb=machine.peak_memory_mb(self.device),
-            device=machine.device_name(self.device),
+            device=machine.device_name(self.device, self.processes.size),
             versions=machine.versions(),
             commit=machine.commit(),
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             protocol=self.recipe.split.protocol,
             digest=self.dataset.digest,
-            parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+            parameters=parameters,
         )
-        append_record(self.records_path, record)
-        return record
 
     def board(self, seed: int) -> AbstractContextManager[TensorBoard | None]:
         """What writes event files while a seed trains, if any are wanted."""
-        if self.tensorboard is None:
+        if self.tensorboard is None or not self.processes.leads:
             return nullcontext()
         return closing(TensorBoard(self.tensorboard / self.name / f"seed-{seed}"))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.step import EagerStep, Step
 
 
@@ -24,7 +25,13 @@ class Evaluation:
 
 
 class Task(ABC):
-    """Batches to train on, a loss to descend and an evaluation to select by."""
+    """Batches to train on, a loss to descend and an evaluation to select by.
+
+    Attributes:
+        processes: Those that share its batches.
+    """
+
+    processes: Processes = ALONE
 
     def batches(self, model: nn.Module, epoch: int) -> Iterable[tuple[Tensor, ...]]:
         """The batches of one epoch, which follow from the task's seed and ``epoch`` alone.
@@ -35,7 +42,7 @@ class Task(ABC):
 
     def step(self, model: nn.Module, adam: torch.optim.Adam) -> Step:
         """How one batch is trained on."""
-        return EagerStep(self.loss, model, adam)
+        return EagerStep(self.loss, model, adam, self.processes)
 
     @abstractmethod
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
