@@ -8,7 +8,13 @@ from torch import nn
 from neighborgraph import models
 from neighborgraph.data import InteractionLog, NodeDataset
 from neighborgraph.data.recommend import load_tiny_interactions
-from neighborgraph.tasks import NodeClassification, Recipe, Recommendation, Task
+from neighborgraph.tasks import (
+    MixtureClassification,
+    NodeClassification,
+    Recipe,
+    Recommendation,
+    Task,
+)
 
 Dataset = NodeDataset | InteractionLog
 
@@ -37,8 +43,10 @@ def assemble(
 def _(dataset: NodeDataset, name, recipe, seed, device):
     sizes = dataset.x.shape[1], dataset.num_classes
     model = models.build(name, *sizes, **recipe.model).to(device)
-    normalize = recipe.data.row_normalize
-    return model, NodeClassification(dataset, seed=seed, row_normalize=normalize, device=device)
+    settings = {"seed": seed, "row_normalize": recipe.data.row_normalize, "device": device}
+    if isinstance(model, models.MowstModel):
+        return model, MixtureClassification(dataset, turns=recipe.turns, **settings)
+    return model, NodeClassification(dataset, **settings)
 
 
 @assemble.register

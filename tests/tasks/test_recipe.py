@@ -51,7 +51,7 @@ def test_every_recipe_builds_its_model_for_a_known_data_set(name: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_has_a_default(model: str) -> None:
     assert (RECIPES / model / "default.toml").is_file()
-    assert load_recipe(model, "tolokers").name == f"{model}/default"
+    assert load_recipe(model, "cornell").name == f"{model}/default"
 
 
 def test_defaults_and_types(tmp_path: Path) -> None:
