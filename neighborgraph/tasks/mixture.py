@@ -13,11 +13,8 @@ from neighborgraph.graph import Graph
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.node_classification import NodeClassification
 from neighborgraph.tasks.progress import Progress
-from neighborgraph.tasks.recipe import TurnSettings
+from neighborgraph.tasks.recipe import PRETRAINED, TurnSettings
 from neighborgraph.tasks.step import Loss, Step
-
-PRETRAINED = {"none": (), "weak": ("weak",), "strong": ("strong",), "both": ("strong", "weak")}
-"""The word in a recipe to the experts that learn alone first, in this order."""
 
 
 class Opinions(Protocol):

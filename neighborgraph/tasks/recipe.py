@@ -96,11 +96,15 @@ class TrainingSettings:
         return epoch % self.evaluate_every == 0 or epoch == self.epochs
 
 
+PRETRAINED = {"none": (), "weak": ("weak",), "strong": ("strong",), "both": ("strong", "weak")}
+"""The word in a recipe to the experts that learn alone first, in this order."""
+
+
 @dataclass(frozen=True)
 class TurnSettings:
     """How the experts of a mixture take turns; see `MixtureClassification`."""
 
-    pretrain: str = choice("none", "weak", "strong", "both")
+    pretrain: str = choice(*PRETRAINED)
     """Which experts learn alone first."""
     patience: int = number(low=1, default=100)
     """A turn ends after this many epochs without a better validation."""
