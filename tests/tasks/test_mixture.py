@@ -254,6 +254,19 @@ def test_stopped_and_resumed_equals_straight_through(
     assert not changed(state_of(straight_model), resumed_model)
 
 
+@pytest.mark.cuda
+def test_resume_is_exact_on_a_gpu(tmp_path: Path) -> None:
+    turns = TurnSettings(pretrain="strong", patience=3, select="accuracy")
+    task = MixtureClassification(TINY, turns=turns, device="cuda")
+    straight = train(build().cuda(), task, tmp_path / "straight")
+    with pytest.raises(Stopped):
+        train(build().cuda(), task, tmp_path / "stopped", watch=stop_at(23))
+    resumed = train(build(seed=99).cuda(), task, tmp_path / "stopped")
+    assert resumed.val_losses == straight.val_losses
+    ours, theirs = final_tensors(tmp_path / "stopped"), final_tensors(tmp_path / "straight")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
 @BOTH
 def test_test_labels_change_nothing_but_the_test_metrics(kind: type[MowstModel]) -> None:
     other = TINY.y.clone()
