@@ -61,13 +61,14 @@ def live(progress: Progress, task: MixtureClassification, losses: list[float]) -
 def test_turns_by_hand() -> None:
     model, task = build(), mixture_task(patience=2, idle_rounds=2)
     progress = begun(model, task, loss=9.0)
-    start = model.weak.out.bias.clone()  # pyright: ignore[reportCallIssue]
+    bias = dict(model.named_parameters())["weak.out.bias"]
+    start = bias.detach().clone()
     seen = []
     # Gains in epochs 1 and 2; two epochs without one end the turn. The next turn has a gain in its
     # second epoch and ends after epoch 8. Four turns without a gain are two idle rounds.
     for loss in [8, 7, 7, 7.5, 8, 6, 6, 6, 9, 9, 9, 9, 9, 9, 9, 9]:
         live(progress, task, [float(loss)])
-        moved = (model.weak.out.bias - start).mean().item()  # pyright: ignore[reportCallIssue]
+        moved = (bias - start).mean().item()
         seen.append((task.state["turn"], task.state["idle"], round(moved), progress.finished))
     assert seen == [
         (0, 0, 1, False),
