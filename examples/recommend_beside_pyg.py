@@ -65,7 +65,8 @@ recipe = load_recipe(
 )
 data = load_interactions(name, options.data_root).split(seed=0, **vars(recipe.split))
 torch.manual_seed(0)
-ours = models.LightGCN(data.num_users, data.num_items, data.train, **recipe.model)
+sizes = data.num_users, data.num_items, data.train
+ours = models.LightGCN(*sizes, embedding_dim=64, num_layers=3)
 theirs = PygLightGCN(ours, data.train)  # copies the parameters before they are trained
 
 for label, model in (("neighborgraph", ours), ("PyG", theirs)):

@@ -1,5 +1,6 @@
 """What every test gets: fixed seeds, private caches, and GPU tests only where there is a GPU."""
 
+import importlib.util
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -52,3 +53,14 @@ def waiting_refused() -> Callable[[], AbstractContextManager[None]]:
             torch.cuda.set_sync_debug_mode("default")
 
     return refuse
+
+
+@pytest.fixture
+def nvrtc() -> None:
+    """Skips where the compiler is not installed; nothing else may skip these tests."""
+    try:
+        present = importlib.util.find_spec("cuda.core") is not None
+    except ModuleNotFoundError:
+        present = False
+    if not present:
+        pytest.skip("cuda.core is not installed: pip install 'neighborgraph[cuda]'")

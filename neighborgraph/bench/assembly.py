@@ -15,13 +15,19 @@ from neighborgraph.tasks import (
     Recommendation,
     Task,
 )
+from neighborgraph.tasks.processes import ALONE, Processes
 
 Dataset = NodeDataset | InteractionLog
 
 
 @singledispatch
 def assemble(
-    dataset: Dataset, name: str, recipe: Recipe, seed: int, device: torch.device
+    dataset: Dataset,
+    name: str,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    processes: Processes = ALONE,
 ) -> tuple[nn.Module, Task]:
     """A freshly initialised model on ``device`` and what it is trained for.
 
@@ -31,6 +37,7 @@ def assemble(
         recipe: The numbers.
         seed: Of the split and the batches; the model's parameters come from Torch's generator.
         device: Where to train.
+        processes: Those that share the batches, of a data set that has any.
 
     Raises:
         ConfigError: The recipe's model options are not the model's.
@@ -40,7 +47,7 @@ def assemble(
 
 
 @assemble.register
-def _(dataset: NodeDataset, name, recipe, seed, device):
+def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
     sizes = dataset.x.shape[1], dataset.num_classes
     model = models.build(name, *sizes, **recipe.model).to(device)
     settings = {"seed": seed, "row_normalize": recipe.data.row_normalize, "device": device}
@@ -50,13 +57,14 @@ def _(dataset: NodeDataset, name, recipe, seed, device):
 
 
 @assemble.register
-def _(dataset: InteractionLog, name, recipe, seed, device):
+def _(dataset: InteractionLog, name, recipe, seed, device, processes=ALONE):
     data = dataset.split(seed, **vars(recipe.split))
     model = models.build_recommender(
         name, data.num_users, data.num_items, data.train.to(device), **recipe.model
     ).to(device)
     batches = {"batch_size": recipe.batches.size, "draw": recipe.batches.draw}
-    return model, Recommendation(data, seed=seed, device=device, **batches)
+    where = {"device": device, "processes": processes}
+    return model, Recommendation(data, seed=seed, **where, **batches)
 
 
 @singledispatch

@@ -60,6 +60,7 @@ def measure_cases(
     peers: Collection[str],
     seconds: float,
     say: Callable[[str], None],
+    done: Collection[Case] = (),
 ) -> Iterator[Measurement]:
     """The rows of all cases, each as soon as it is measured.
 
@@ -69,14 +70,17 @@ def measure_cases(
         peers: Names from ``TITLES``; those that are not installed have rows in the first case only.
         seconds: Spent on the timed runs of one row, about.
         say: Is told what comes next.
+        done: Cases that are left out because they, and the host's times, were measured before.
     """
-    if device.type == "cuda":
+    if not done and device.type == "cuda":
         # Before any peer: after torch.compile had run, calls took the host up to 3 times as long.
         small = graph_like(HOST_GRAPH, device)
         for case in dict.fromkeys(replace(case, graph=HOST_GRAPH) for case in cases):
             yield from Bench(case, small, seconds).host_rows()
     graph, name = None, ""
     for number, case in enumerate(cases, 1):
+        if case in done:
+            continue
         with memory_for(case):
             if graph is None or name != case.graph:
                 graph = None  # the old graph goes before the new one comes

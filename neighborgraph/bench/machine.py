@@ -32,11 +32,12 @@ def commit() -> str:
     return answer.stdout.strip()
 
 
-def device_name(device: torch.device) -> str:
-    """The device in words."""
+def device_name(device: torch.device, processes: int = 1) -> str:
+    """The device in words, and how many processes trained on one like it."""
+    many = f"{processes} x " if processes > 1 else ""
     if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
+        return f"{many}{device} ({torch.cuda.get_device_name(device)})"
+    return f"{many}cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -4,11 +4,12 @@ import importlib.metadata
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -87,6 +88,17 @@ class Measurement:
         times = fields.pop("timing") or dict.fromkeys(Timing.__annotations__)
         fields["pass"] = fields.pop("stage")
         return fields | times | asdict(circumstances)
+
+    @staticmethod
+    def of(fields: Mapping[str, Any]) -> "Measurement":
+        """The row behind a record."""
+        names = [name for name in Measurement.__annotations__ if name not in ("stage", "timing")]
+        timing = None
+        if fields["median_ms"] is not None:
+            timing = Timing(**{name: fields[name] for name in Timing.__annotations__})
+        return Measurement(
+            **{name: fields[name] for name in names}, stage=fields["pass"], timing=timing
+        )
 
 
 HEADER = (

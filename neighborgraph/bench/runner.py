@@ -17,6 +17,7 @@ from neighborgraph.bench.record import Record, append_record, read_records
 from neighborgraph.data.download import write_whole
 from neighborgraph.errors import ConfigError, DataFileError
 from neighborgraph.tasks import Checkpoints, Fitted, Ranker, Recipe, Recommendation, fit
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.tensorboard import TensorBoard
 
 RANKER = "ranker"
@@ -36,6 +37,7 @@ class Run:
         out: Output folder; the caller owns it.
         resume: Whether recorded seeds are taken over and unfinished ones continued.
         tensorboard: Where to write event files; None writes none.
+        processes: Those that train together; the first of them writes.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Run:
     out: Path
     resume: bool
     tensorboard: Path | None = None
+    processes: Processes = ALONE
 
     @property
     def name(self) -> str:
@@ -130,7 +133,9 @@ class Run:
         torch.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        model, task = assemble(self.dataset, self.model, self.recipe, seed, self.device)
+        model, task = assemble(
+            self.dataset, self.model, self.recipe, seed, self.device, self.processes
+        )
         with self.board(seed) as watch:
             fitted = fit(
                 model,
@@ -142,11 +147,18 @@ class Run:
                 label=f"{self.model} on {self.dataset.name}, seed {seed}",
                 watch=watch,
             )
-        if isinstance(task, Recommendation):
-            ranker = Ranker.of(*task.embeddings(model), task.data)
-            ranker.save(self.checkpoints(seed).folder / RANKER, fitted.best_epoch)
-        self.write_history(seed, fitted)
-        record = Record(
+        record = self.record(seed, fitted)
+        if self.processes.leads:
+            if isinstance(task, Recommendation):
+                ranker = Ranker.of(*task.embeddings(model), task.data)
+                ranker.save(self.checkpoints(seed).folder / RANKER, fitted.best_epoch)
+            self.write_history(seed, fitted)
+            append_record(self.records_path, record)
+        return record
+
+    def record(self, seed: int, fitted: Fitted) -> Record:
+        """What is to be kept of a seed that was trained just now."""
+        return Record(
             model=self.model,
             dataset=self.dataset.name,
             recipe=self.recipe.name,
@@ -156,7 +168,7 @@ class Run:
             best_epoch=fitted.best_epoch,
             seconds=fitted.seconds,
             peak_memory_mb=machine.peak_memory_mb(self.device),
-            device=machine.device_name(self.device),
+            device=machine.device_name(self.device, self.processes.size),
             versions=machine.versions(),
             commit=machine.commit(),
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -164,12 +176,10 @@ class Run:
             protocol=self.recipe.split.protocol,
             digest=self.dataset.digest,
         )
-        append_record(self.records_path, record)
-        return record
 
     def board(self, seed: int) -> AbstractContextManager[TensorBoard | None]:
         """What writes event files while a seed trains, if any are wanted."""
-        if self.tensorboard is None:
+        if self.tensorboard is None or not self.processes.leads:
             return nullcontext()
         return closing(TensorBoard(self.tensorboard / self.name / f"seed-{seed}"))
 

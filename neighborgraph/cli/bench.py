@@ -4,14 +4,14 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from neighborgraph.bench.build import FEWEST_EDGES, build_rows
-from neighborgraph.bench.cases import OPERATORS, PARSERS, chosen_cases
+from neighborgraph.bench.cases import OPERATORS, PARSERS, Case, chosen_cases
 from neighborgraph.bench.kernels import measure_cases
 from neighborgraph.bench.measurement import (
     Circumstances,
@@ -26,6 +26,7 @@ from neighborgraph.bench.peers import TITLES
 from neighborgraph.bench.plot import draw, expect_matplotlib
 from neighborgraph.bench.ranking import chosen_catalogues, ranking_rows
 from neighborgraph.bench.recommend import recommend_rows
+from neighborgraph.bench.resume import OPTION, cut_back, finished_cases
 from neighborgraph.bench.sampling import DEFAULT_GRAPHS, sampling_rows
 from neighborgraph.checks import nearest
 from neighborgraph.cli.device import choose_device
@@ -74,6 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--edges", type=edge_count, metavar="N", help=f"of build; default {DEFAULT_EDGES}")
     add("--data-root", type=Path, metavar="DIR", help="of recommend; may hold Gowalla")
     add("--json", type=Path, metavar="FILE", help="write one record a row, as soon as it is known")
+    add(OPTION, action="store_true", help="keep what --json FILE has, and go on from there")
     add("--markdown", type=Path, metavar="FILE", help="write the table as a page")
     add("--plot", type=Path, metavar="FILE", help="draw the bars as a PNG")
 
@@ -106,11 +108,11 @@ def command(options: argparse.Namespace) -> int:
     if options.plot:
         expect_matplotlib()
     # What is wrong is said, and an unwritable place found, before minutes are spent.
-    measurements = chosen_rows(options, device)
-    for path in filter(None, (options.json, options.markdown, options.plot)):
-        write_text(path, "")
     circumstances = Circumstances.of(device)
-    rows: list[Measurement] = []
+    rows = kept_rows(options, circumstances)
+    measurements = chosen_rows(options, device, finished_cases(rows))
+    for path in filter(None, (None if rows else options.json, options.markdown, options.plot)):
+        write_text(path, "")
     try:
         with stopped_by_sigterm():
             for row in measurements:
@@ -124,7 +126,21 @@ def command(options: argparse.Namespace) -> int:
     return 0
 
 
-def chosen_rows(options: argparse.Namespace, device: torch.device) -> Iterator[Measurement]:
+def kept_rows(options: argparse.Namespace, circumstances: Circumstances) -> list[Measurement]:
+    """What a stopped run had measured, where it is to be continued."""
+    if not options.resume:
+        return []
+    if options.json is None:
+        raise ConfigError(f"{OPTION} goes on with the records of a run; name them with --json FILE")
+    others = set(options.ops) - set(PARSERS)
+    if others:
+        raise ConfigError(f"{OPTION} is for {', '.join(PARSERS)}, not for {', '.join(others)}")
+    return cut_back(options.json, circumstances)
+
+
+def chosen_rows(
+    options: argparse.Namespace, device: torch.device, done: Collection[Case]
+) -> Iterator[Measurement]:
     """What was asked for, checked now and measured while it is iterated over."""
     ops = options.ops or OPERATORS
     for op in ops:
@@ -150,7 +166,7 @@ def chosen_rows(options: argparse.Namespace, device: torch.device) -> Iterator[M
     peers = chosen_peers(options.peers)
 
     def measured() -> Iterator[Measurement]:
-        yield from measure_cases(cases, device, peers, options.seconds, say)
+        yield from measure_cases(cases, device, peers, options.seconds, say, done)
         if "build" in ops:
             yield from build_rows(options.edges or DEFAULT_EDGES, device, options.seconds)
         if "sample" in ops:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from neighborgraph.cli.device import choose_device
 from neighborgraph.cli.table import Row, render
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.lock import exclusive
+from neighborgraph.tasks.processes import joined, own_device
 from neighborgraph.tasks.recipe import load_recipe
 
 TINY = ("training.epochs=20",)
@@ -68,11 +70,20 @@ def command(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"{options.models!r} mixes models of nodes with recommenders, which share no data set"
         )
-    source = choose_source(options, recommends=kinds.pop())
+    (recommends,) = kinds
+    source = choose_source(options, recommends)
     overrides = (*(TINY if options.tiny else ()), *options.set)
     recipes = {name: load_recipe(name, source.recipe, overrides) for name in names}
-    device = choose_device(options.device)
-    with exclusive(options.out):
+    device = own_device(choose_device(options.device))
+    with (
+        joined(device) as processes,
+        exclusive(options.out) if processes.leads else nullcontext(),
+    ):
+        if processes.size > 1 and not recommends:
+            raise ConfigError(
+                f"{options.models} trains on a whole graph in every step, which {processes.size} "
+                "processes cannot share; start it without torchrun"
+            )
         dataset = source.read()
         runs = [
             Run(
@@ -84,16 +95,21 @@ def command(options: argparse.Namespace) -> int:
                 options.out,
                 options.resume,
                 options.tensorboard,
+                processes,
             )
             for name, recipe in recipes.items()
         ]
         for run in runs:
-            announce(run, source.recipe)
             run.check()
-            for seed in range(options.seeds):
-                run.prepare(seed)
+            if processes.leads:
+                announce(run, source.recipe)
+                for seed in range(options.seeds):
+                    run.prepare(seed)
+        # Which also lets the others wait until the first has made way.
+        processes.expect_same(f"the command {sys.argv[1:]}")
         results = [(run, run_seeds(run, options.seeds)) for run in runs]
-    print(render([row(run, records) for run, records in results]))
+    if processes.leads:
+        print(render([row(run, records) for run, records in results]))
     return 0
 
 

@@ -182,6 +182,10 @@ class Graph:
         """[n] int64: edges each receiver gathers from."""
         return self.rows.ptr.diff()
 
+    def degree_as(self, dtype: torch.dtype) -> Tensor:
+        """[n] floating point `degree`, computed in one pass; a new tensor at each call."""
+        return torch.diff(self.rows.ptr, out=self.rows.ptr.new_empty(self.num_rows, dtype=dtype))
+
     @property
     def col_degree(self) -> Tensor:
         """[m] int64: edges each source sends."""

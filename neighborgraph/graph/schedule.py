@@ -81,12 +81,15 @@ def bounds(num_edges: int) -> tuple[int, int]:
         \sum_i \lfloor (d_i - 1) / 512 \rfloor \le \lfloor (e - c) / 512 \rfloor
         \le \lfloor (e - 1) / 512 \rfloor, \qquad c \le \lfloor e / 513 \rfloor
 
-    where c is at least one; without a cut row both are zero. The two bounds are above zero for the
-    same e, those from 513 on. The items of cut rows number what is beyond one a row plus c, so
-    there are slots for them all, and one to spare where an item beyond one a row is not needed.
+    where c is at least one; without a cut row both are zero. The items of cut rows number what is
+    beyond one a row plus c, so there are slots for them all, and one to spare where an item beyond
+    one a row is not needed. The first bound is zero for the same e for which no row can be cut.
+
+    There are two more entries for cut rows, because torch.compile and torch.export tell sizes 0, 1
+    and above apart: what they made of a graph would be valid up to 512 edges, or from 1,026 on.
     """
     beyond_one: Any = torch.sym_max(num_edges - 1, 0)  # num_edges may be symbolic
-    return beyond_one // MAX_ITEM_EDGES, num_edges // (MAX_ITEM_EDGES + 1)
+    return beyond_one // MAX_ITEM_EDGES, num_edges // (MAX_ITEM_EDGES + 1) + 2
 
 
 def padded(items: Schedule, num_rows: int, num_edges: int) -> Schedule:

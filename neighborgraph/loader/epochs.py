@@ -1,13 +1,15 @@
 """A data loader whose batches know which pass over the data they belong to."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from neighborgraph.errors import DtypeError, InputError
+from neighborgraph.loader.cursor import Cursor, Delivery, cursor_of, order_of
 
 
 class Batch(list):
@@ -61,10 +63,10 @@ def keyed(key: int) -> Shuffle:
 
 
 class Numbered:
-    """Batches of a loader's sampler, each with the epoch of the iterator it came from.
+    """Batches of a loader's sampler, each with the epoch of the iterator it is drawn for.
 
-    An epoch begins with an iterator's first batch. It travels with the batches, because worker
-    processes may outlive an epoch and two iterators may run at once.
+    The epoch travels with the batches, because worker processes may outlive an epoch and two
+    iterators may run at once.
     """
 
     def __init__(self, loader: "EpochLoader", batches: Any) -> None:
@@ -75,28 +77,92 @@ class Numbered:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        epoch = self.loader.epoch
-        self.loader.epoch += 1
-        if isinstance(self.loader.generator, Shuffle):
-            self.loader.generator.begin(epoch)
-        for numbers in self.batches:
-            yield Batch(numbers, epoch)
+        cursor = self.loader.cursor
+        return numbered(self.batches, cursor.epoch, cursor.batches, self.loader.generator)
+
+
+def numbered(
+    batches: Iterable[Sequence[int]], epoch: int, begin: int, generator: torch.Generator | None
+) -> Iterator[Batch]:
+    """The batches of an epoch from number ``begin`` on; those before are counted, not sampled."""
+    if isinstance(generator, Shuffle):
+        generator.begin(epoch)
+    for numbers in islice(batches, begin, None):
+        yield Batch(numbers, epoch)
 
 
 class EpochLoader(DataLoader):
     """What our loaders put between PyG's and Torch's.
 
     Attributes:
-        epoch: The pass that the next iterator will draw; every iterator adds one. Set it to
-            continue from there.
+        cursor: Where the iterator made last stands, or where the next one begins if that is done.
     """
-
-    epoch = 0
 
     def __init__(self, dataset: Sequence[int], **kwargs: Any) -> None:
         if kwargs.get("batch_sampler") is None:
             expect_batch_size(kwargs.get("batch_size", 1))
+        self.epoch = 0
         super().__init__(Numbers(len(dataset)), **kwargs)
+
+    @property
+    def epoch(self) -> int:
+        """The pass that the next iterator will draw; every iterator adds one.
+
+        Set it to draw another one, from its beginning.
+        """
+        return self.upcoming.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self.cursor = self.upcoming = Cursor(epoch)
+
+    @property
+    def seed(self) -> int | None:
+        """What decides the samples beside the epoch; None where nothing is sampled."""
+        return None
+
+    def __iter__(self) -> Any:
+        """An iterator over the next pass, or over the rest of it after `load_state_dict`."""
+        self.cursor, self.upcoming = self.upcoming, Cursor(self.upcoming.epoch + 1)
+        return Delivery(super().__iter__(), self.cursor, self.end)
+
+    def end(self, cursor: Cursor) -> None:
+        """Note that a pass is over, unless another began since."""
+        if self.cursor is cursor:
+            self.cursor = self.upcoming
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the iterator made last stands, for `load_state_dict` of a loader made like this.
+
+        Returns:
+            ``epoch`` and ``batches``, how many of its batches were handed out (0 of the next epoch
+            after the last); and what their sequence depends on. All are ints, strings or None.
+        """
+        return {
+            "epoch": self.cursor.epoch,
+            "batches": self.cursor.batches,
+            "seed": self.seed,
+            "order": order_of(self),
+            "size": len(self.dataset),  # pyright: ignore[reportArgumentType]
+            "batch_size": self.batch_size,
+            "drop_last": self.drop_last,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Let the next iterator go on where another loader stood; its batches are the same.
+
+        ``num_workers`` may be another. A ``sampler`` or ``batch_sampler`` of the caller's has to
+        repeat its order.
+
+        Args:
+            state: Of `state_dict`.
+
+        Raises:
+            InputError: The state is of a loader with another seed, order, number of seeds or batch
+                size, or the order is a random one without ``seed=``.
+            DtypeError: An entry is no int.
+        """
+        self.cursor = self.upcoming = cursor_of(state, self.state_dict())
 
     @property
     def _index_sampler(self) -> Numbered:

@@ -14,7 +14,7 @@ from neighborgraph.errors import InputError
 from neighborgraph.graph.structure import expect_ids
 from neighborgraph.loader.epochs import EpochLoader, shuffling
 from neighborgraph.loader.neighbor_loader import expect_sampler
-from neighborgraph.loader.network import Network
+from neighborgraph.loader.network import Network, data_for_batches
 from neighborgraph.loader.sampler import NeighborSampler
 from neighborgraph.loader.walk import HOMOGENEOUS, EdgeType
 
@@ -109,7 +109,7 @@ class LinkNeighborLoader(PygLinkNeighborLoader, EpochLoader):
         expect_sampler(neighbor_sampler, kwargs)
         # Past PyG's own constructor, which would make a sampler that needs pyg-lib.
         super(PygLinkNeighborLoader, self).__init__(
-            data,
+            data_for_batches(data, neighbor_sampler.network),
             neighbor_sampler,
             edge_label_index,
             edge_label,
@@ -126,6 +126,12 @@ class LinkNeighborLoader(PygLinkNeighborLoader, EpochLoader):
         if isinstance(self.neg_sampling, NegativeSampling):
             kind = self.input_data.input_type
             self.negatives = neighbor_sampler.negatives(self.neg_sampling, kind)
+
+    @property
+    def seed(self) -> int:
+        """What decides the samples beside the epoch."""
+        sampler: Any = self.link_sampler
+        return sampler.seed
 
     def collate_fn(self, index: Any) -> Any:
         """Sample a batch of links; with ``filter_per_worker`` also gather its features."""

@@ -12,6 +12,7 @@ from torch_geometric.sampler.base import NumNeighbors, SubgraphType
 from neighborgraph.checks import expect_dtype, expect_shape
 from neighborgraph.errors import DeviceError, DtypeError, InputError
 from neighborgraph.loader.epochs import EpochLoader, shuffling
+from neighborgraph.loader.network import data_for_batches
 from neighborgraph.loader.sampler import NeighborSampler
 from neighborgraph.loader.walk import NODE, EdgeType
 
@@ -35,8 +36,8 @@ class NeighborLoader(PygNeighborLoader, EpochLoader):
     always looked at.
 
     Args:
-        data: A ``Data``, a ``HeteroData``, or a feature store and a graph store (these without
-            times and weights).
+        data: A ``Data``, a ``HeteroData``, or a feature store and a graph store. Stores keep
+            attributes of edges in the feature store, in the order of the graph store's edges.
         num_neighbors: Neighbours for each hop, -1 for all; or by edge type.
         input_nodes: Seeds: ids, a mask, a type of nodes, or a type and one of these; all if None.
         input_time: Times of the seeds; those of ``time_attr`` on nodes if None.
@@ -54,7 +55,7 @@ class NeighborLoader(PygNeighborLoader, EpochLoader):
         neighbor_sampler: A `NeighborSampler` to use instead of making one; it has the seed.
         directed: Deprecated; False means "induced".
         seed: Any 64-bit integer; decides the samples and, without a ``generator``, the shuffled
-            order. None draws one, which is then in ``node_sampler.seed``.
+            order. None draws one, which is then `seed`.
         temporal_rule: "before" or "until".
         **kwargs: Of ``torch.utils.data.DataLoader``: ``batch_size``, ``shuffle``, ``num_workers``.
 
@@ -106,7 +107,7 @@ class NeighborLoader(PygNeighborLoader, EpochLoader):
         expect_mask(input_nodes, data)
         # Past PyG's own constructor, which would make a sampler that needs pyg-lib.
         super(PygNeighborLoader, self).__init__(
-            data,
+            data_for_batches(data, neighbor_sampler.network),
             neighbor_sampler,
             input_nodes,
             input_time,
@@ -122,6 +123,12 @@ class NeighborLoader(PygNeighborLoader, EpochLoader):
                 expect_shape("input_time", input_time, tuple(self.input_data.node.shape))
                 input_time = neighbor_sampler.network.expect_time("input_time", input_time)
             neighbor_sampler.seeds(kind, self.input_data.node, input_time)
+
+    @property
+    def seed(self) -> int:
+        """What decides the samples beside the epoch."""
+        sampler: Any = self.node_sampler
+        return sampler.seed
 
     def collate_fn(self, index: Any) -> Any:
         """Sample a batch of seeds; with ``filter_per_worker`` also gather its features."""

@@ -1,17 +1,24 @@
 """The edges, times and weights that a sampler needs, out of PyG's data objects."""
 
-import copy
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data, HeteroData, remote_backend_utils
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.sampler.base import DataType
 
+from neighborgraph.checks import expect_shape
 from neighborgraph.errors import DtypeError, InputError
 from neighborgraph.graph import Graph, as_graph
+from neighborgraph.loader.stores import (
+    NODE_TIME,
+    NodeFeatures,
+    stored_edges,
+    stored_times,
+    stored_weights,
+)
 from neighborgraph.loader.walk import HOMOGENEOUS, NODE, EdgeType, Relation
 from neighborgraph.ops.sample import Population, ordered
 from neighborgraph.ops.sample.population import TIME_DTYPES, expect_times
@@ -27,6 +34,7 @@ class Network:
         node_time: Times of nodes [n] from `ordered`, of the types that have some.
         time_dtype: Of all times, None where the data has none.
         is_hetero: Whether the data has types.
+        ungrouped: Attributes of edges that a feature store does not tell from those of nodes.
     """
 
     relations: Mapping[EdgeType, Relation]
@@ -34,6 +42,7 @@ class Network:
     node_time: Mapping[str, Tensor]
     time_dtype: torch.dtype | None
     is_hetero: bool
+    ungrouped: Collection[str] = ()
 
     @classmethod
     def of(
@@ -51,7 +60,7 @@ class Network:
         kind = DataType.from_data(data)
         if kind == DataType.remote:
             features, graphs = data
-            return from_stores(features, graphs, time_attr, weight_attr)
+            return from_stores(features, graphs, time_attr, weight_attr, replace)
         if kind == DataType.homogeneous:
             assert isinstance(data, Data)
             stores: dict[EdgeType, Any] = {HOMOGENEOUS: data}
@@ -80,11 +89,12 @@ class Network:
         node_time: Mapping[str, Tensor],
         edge_time: Mapping[EdgeType, Tensor],
         is_hetero: bool,
+        ungrouped: Collection[str] = (),
     ) -> "Network":
         """A network of relations and raw times."""
         dtype = next((time.dtype for time in (*node_time.values(), *edge_time.values())), None)
         times = {key: ordered(time) for key, time in node_time.items()}
-        return cls(relations, num_nodes, times, dtype, is_hetero)
+        return cls(relations, num_nodes, times, dtype, is_hetero, ungrouped)
 
     @property
     def device(self) -> torch.device:
@@ -192,55 +202,33 @@ def expect_all_times(name: str, times: Collection[Tensor]) -> None:
 
 
 def from_stores(
-    features: Any, graphs: Any, time_attr: str | None, weight_attr: str | None
+    features: Any, graphs: Any, time_attr: str | None, weight_attr: str | None, replace: bool
 ) -> Network:
-    """A network out of PyG's feature store and graph store, which number edges by their order."""
-    if weight_attr is not None:
-        raise InputError(
-            f"weight_attr = {weight_attr!r} needs a Data or HeteroData object: stores of features "
-            "and edges have no weights of edges"
-        )
-    row, col, _ = graphs.coo()
-    is_hetero = isinstance(row, dict)
-    if is_hetero:
-        edges = {key: torch.stack([row[key], col[key]]) for key in row}
-        num_nodes = {
-            kind: remote_backend_utils.num_nodes(features, graphs, kind)
-            for kind in node_types(features, edges)
-        }
-    else:
-        edges = {HOMOGENEOUS: torch.stack([row, col])}
-        num_nodes = {NODE: max(graphs.get_all_edge_attrs()[0].size)}
-    node_time = {} if time_attr is None else stored_times(features, time_attr)
+    """A network out of PyG's feature store and graph store."""
+    edges, num_nodes, is_hetero = stored_edges(features, graphs)
+    weights = stored_weights(features, weight_attr, edges)
+    node_time, edge_time = stored_times(features, time_attr, edges)
+    for kind, time in node_time.items():
+        expect_shape(f"{time_attr} of nodes", time, (num_nodes[kind],), f"of type {kind!r}")
+    for key, time in edge_time.items():
+        meaning = f"of type {key!r}" if is_hetero else f"only {NODE_TIME!r} is of nodes"
+        expect_shape(f"{time_attr} of edges", time, (edges[key].shape[1],), meaning)
+    expect_all_times(str(time_attr), [*node_time.values(), *edge_time.values()])
     relations = {}
     for key, edge_index in edges.items():
         graph = as_graph(edge_index, (num_nodes[key[0]], num_nodes[key[2]]), transpose=False)
-        time = node_time[key[0]][edge_index[0].long()] if key[0] in node_time else None
-        relations[key] = relation(graph, time)
-    return Network.timed(relations, num_nodes, node_time, {}, is_hetero)
+        time = edge_time.get(key)
+        if key[0] in node_time:
+            time = node_time[key[0]][edge_index[0].long()]
+        relations[key] = relation(graph, time, weights.get(key), replace=replace)
+    named = () if is_hetero else ((weight_attr, weights), (time_attr, edge_time))
+    ungrouped = [str(name) for name, found in named if found]
+    return Network.timed(relations, num_nodes, node_time, edge_time, is_hetero, ungrouped)
 
 
-def stored_times(features: Any, name: str) -> dict[str, Tensor]:
-    """Times of nodes in a feature store, by type.
-
-    Raises:
-        InputError: There are none of that name.
-    """
-    times = {}
-    for attribute in features.get_all_tensor_attrs():
-        if attribute.attr_name == name and not isinstance(attribute.group_name, tuple):
-            whole = copy.copy(attribute)
-            whole.index = None
-            kind = NODE if attribute.group_name is None else attribute.group_name
-            times[kind] = features.get_tensor(whole)
-    if not times:
-        raise InputError(f"time_attr = {name!r} is no attribute of nodes in the feature store")
-    expect_all_times(name, times.values())
-    return times
-
-
-def node_types(features: Any, edge_types: Iterable[EdgeType]) -> list[str]:
-    """Every type of nodes that has features or edges, once."""
-    named = [attribute.group_name for attribute in features.get_all_tensor_attrs()]
-    ends = [end for key in edge_types for end in (key[0], key[2])]
-    return list(dict.fromkeys([name for name in named if isinstance(name, str)] + ends))
+def data_for_batches(data: Any, network: Network) -> Any:
+    """Data whose nodes' features PyG can look up for a batch of a network."""
+    if not network.ungrouped:
+        return data
+    features, graphs = data
+    return NodeFeatures(features, network.ungrouped), graphs

@@ -125,19 +125,22 @@ class LightGCN(Recommender):
         """
         return self.unseen.draw(pairs[0], generator)
 
-    def loss(self, pairs: Tensor, negatives: Tensor) -> Tensor:
+    def loss(self, pairs: Tensor, negatives: Tensor, size: Tensor | None = None) -> Tensor:
         """The BPR loss of a batch, with the norms of its rows of the embedding table.
 
         Args:
             pairs: [2, B] int64 training pairs.
             negatives: [B] int64 item ids.
+            size: Scalar, the pairs of the whole batch of which these are some; by default B.
         """
         users, items = pairs
         nodes = torch.cat([users, self.num_users + items, self.num_users + negatives])
         # F.embedding and not an index: the same gradient bit for bit in every run, on any device.
         user, positive, negative = F.embedding(nodes, self.get_embedding()).chunk(3)
-        rank = F.softplus((user * (negative - positive)).sum(-1)).mean()
-        return rank + self.reg / 2 * self.embedding(nodes).square().sum() / users.numel()
+        rank = F.softplus((user * (negative - positive)).sum(-1)).sum()
+        norms = self.reg / 2 * self.embedding(nodes).square().sum()
+        whole = users.numel() if size is None else size
+        return rank / whole + norms / whole
 
     def get_embedding(self) -> Tensor:
         """All nodes after propagation, [U + I, d]."""

@@ -55,12 +55,16 @@ class Recommender(nn.Module, ABC):
         """
 
     @abstractmethod
-    def loss(self, pairs: Tensor, negatives: Tensor) -> Tensor:
+    def loss(self, pairs: Tensor, negatives: Tensor, size: Tensor | None = None) -> Tensor:
         """The loss of one training step, a scalar.
+
+        Where processes share a batch, each has some of its pairs, and the losses of all processes
+        add up to that of the whole batch.
 
         Args:
             pairs: [2, B] int64 training pairs.
             negatives: What `draw` returned for them.
+            size: Scalar, the pairs of the whole batch; by default B. B may be 0 beside it.
         """
 
 

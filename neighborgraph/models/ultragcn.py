@@ -132,20 +132,23 @@ class UltraGCN(Recommender):
         shape = pairs.shape[1], self.num_negatives
         return torch.randint(self.num_items, shape, generator=generator, device=pairs.device)
 
-    def loss(self, pairs: Tensor, negatives: Tensor) -> Tensor:
+    def loss(self, pairs: Tensor, negatives: Tensor, size: Tensor | None = None) -> Tensor:
         """The constraint loss, summed over a batch.
 
         Args:
             pairs: [2, B] int64 training pairs.
             negatives: [B, R] int64 item ids.
+            size: Scalar, the pairs of the whole batch of which these are some; their part of it is
+                their part of the parameters' norm. By default B.
         """
         users, items = pairs
+        reg = self.reg if size is None else self.reg * users.numel() / size
         user, factor = self.users(users), self.user_factor[users]
         return (
             self.positive_loss(user, factor, items)
             + self.negative_loss(user, factor, negatives)
-            + self.reg * HalfSquares.apply(self.users.weight)
-            + self.reg * HalfSquares.apply(self.items.weight)
+            + reg * HalfSquares.apply(self.users.weight)
+            + reg * HalfSquares.apply(self.items.weight)
         )
 
     def positive_loss(self, user: Tensor, factor: Tensor, items: Tensor) -> Tensor:

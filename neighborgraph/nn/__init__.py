@@ -16,6 +16,7 @@ from neighborgraph.nn.propagate import (
     propagate_sum,
     symmetric_scale,
 )
+from neighborgraph.nn.sharded_embedding import ShardedEmbedding
 
 if TYPE_CHECKING:
     from neighborgraph.nn.conv import APPNP as APPNP
@@ -47,6 +48,7 @@ __all__ = [
     "HopGate",
     "KHopPropagate",
     "Report",
+    "ShardedEmbedding",
     "accelerate",
     "feature_dropout",
     "propagate",

@@ -26,8 +26,7 @@ def symmetric_scale(graph: Graph, dtype: torch.dtype = torch.float32) -> Tensor:
     Returns:
         [n] in ``dtype``.
     """
-    scale = graph.degree.to(dtype).rsqrt()
-    return scale.masked_fill(graph.degree == 0, 0.0)
+    return graph.degree_as(dtype).rsqrt_().nan_to_num_(posinf=0.0)
 
 
 def propagate(graph: Graph, x: Tensor) -> Tensor:

@@ -27,12 +27,16 @@ def workspace(rows: Csr, like: Tensor, *inner: int) -> Tensor | None:
     None where no row is cut. Their number follows from shapes, so that nothing is read back from
     the GPU.
     """
-    splits = rows.split_row.shape[0]
-    if splits == 0:
+    if nothing_is_cut(rows):
         return None
-    slots = rows.item_row.shape[0] - rows.num_rows + splits
+    slots = rows.item_row.shape[0] - rows.num_rows + rows.split_row.shape[0]
     dtype = accumulation_dtype(like.dtype) if like.is_floating_point() else like.dtype
     return like.new_empty((slots, *like.shape[1:], *inner), dtype=dtype)
+
+
+def nothing_is_cut(rows: Csr) -> bool:
+    """Whether shapes tell that every row is one item; a padded schedule may have more entries."""
+    return rows.item_row.shape[0] == rows.num_rows
 
 
 def combine(
@@ -43,10 +47,9 @@ def combine(
     numbers: Sequence[int | float],
 ) -> None:
     """Fold the partial results of cut rows into ``out``."""
-    splits = rows.split_row.shape[0]
-    if splits == 0:
+    if nothing_is_cut(rows):
         return
-    blocks = splits * -(-out.shape[1:].numel() // COMBINE_COLUMNS)
+    blocks = rows.split_row.shape[0] * -(-out.shape[1:].numel() // COMBINE_COLUMNS)
     load(combine_instance(kernel, out.dtype), out.device).launch(
         blocks, COMBINE_BLOCK, rows.split_row, rows.split_ptr, *tensors, *numbers
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.step import EagerStep, Step
 
 if TYPE_CHECKING:
@@ -28,7 +29,13 @@ class Evaluation:
 
 
 class Task(ABC):
-    """Batches to train on, a loss to descend and an evaluation to select by."""
+    """Batches to train on, a loss to descend and an evaluation to select by.
+
+    Attributes:
+        processes: Those that share its batches.
+    """
+
+    processes: Processes = ALONE
 
     def batches(self, model: nn.Module, epoch: int) -> Iterable[tuple[Tensor, ...]]:
         """The batches of one epoch, which follow from the task's seed and ``epoch`` alone.
@@ -39,7 +46,7 @@ class Task(ABC):
 
     def step(self, model: nn.Module, adam: torch.optim.Adam) -> Step:
         """How one batch is trained on."""
-        return EagerStep(self.loss, model, adam)
+        return EagerStep(self.loss, model, adam, self.processes)
 
     def begin(self, progress: "Progress") -> None:  # noqa: B027
         """Called once, before anything is evaluated and after a checkpoint was read.

@@ -74,9 +74,11 @@ def fit(
 
     Raises:
         CheckpointError: All checkpoints are damaged, or belong to another run.
-        TrainingError: The loss is not a number; the model holds the best state before that.
-        Stopped: SIGINT or SIGTERM came; the state was saved.
+        TrainingError: The loss is not a number; the model holds the best state before that. Or one
+            of several processes was lost.
+        Stopped: SIGINT or SIGTERM came, to any of the processes; the state was saved.
     """
+    processes = task.processes
     device = next(model.parameters()).device
     adam = torch.optim.Adam(
         model.parameters(),
@@ -86,7 +88,7 @@ def fit(
         fused=True,
         capturable=device.type == "cuda",
     )
-    progress = Progress(model, adam, checkpoints, dict(identity or {}))
+    progress = Progress(model, adam, checkpoints, dict(identity or {}), processes)
     resumed = progress.resume()
     task.begin(progress)
     if not resumed:
@@ -98,12 +100,12 @@ def fit(
         initial=progress.epoch,
         desc=label,
         unit="epoch",
-        disable=None,  # quiet unless the output is a terminal
+        disable=None if processes.leads else True,  # quiet unless the output is a terminal
         dynamic_ncols=True,
         leave=False,
     )
     with bar, stop_on_signal() as request:
-        while progress.wants_more(training) and request.signal_number is None:
+        while progress.wants_more(training) and not processes.highest(request.signal_number or 0):
             where = f"{label}, epoch {progress.epoch + 1}"
             try:
                 loss = train_epoch(step, task, progress.epoch, where)
@@ -124,8 +126,8 @@ def fit(
                 progress.save()
         progress.finished = not progress.wants_more(training)
         progress.save()
-        if request.signal_number is not None:
-            raise Stopped(request.signal_number)
+        if signal_number := processes.highest(request.signal_number or 0):
+            raise Stopped(signal_number)
     model.load_state_dict(progress.best_state)
     return Fitted(
         best_epoch=progress.best_epoch,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from neighborgraph.errors import CheckpointError
 from neighborgraph.tasks.base import Evaluation
 from neighborgraph.tasks.checkpoint import Checkpoint, Checkpoints
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.recipe import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Progress:
         adam: Its optimizer.
         checkpoints: Where to save; None saves nothing.
         identity: What this run is.
+        processes: Those that train together; the first of them saves.
         epoch: Epochs trained.
         seconds: Time spent.
         finished: Whether no epoch is left to train.
@@ -52,6 +54,7 @@ class Progress:
     adam: torch.optim.Adam
     checkpoints: Checkpoints | None
     identity: dict[str, Any]
+    processes: Processes = ALONE
     epoch: int = 0
     seconds: float = 0.0
     finished: bool = False
@@ -67,12 +70,14 @@ class Progress:
 
         Raises:
             CheckpointError: All are damaged, or the newest belongs to another run.
+            TrainingError: The processes do not begin at the same epoch of the same run.
         """
         checkpoint = None if self.checkpoints is None else self.checkpoints.load()
-        if checkpoint is None:
-            return False
-        self.restore(checkpoint)
-        return True
+        if checkpoint is not None:
+            self.restore(checkpoint)
+        self.processes.expect_same(f"epoch {self.epoch} of {self.identity}")
+        self.processes.copy_parameters(self.model)
+        return checkpoint is not None
 
     def wants_more(self, training: TrainingSettings) -> bool:
         """Whether epochs are left and neither rule of early stopping has fired.
@@ -115,7 +120,7 @@ class Progress:
 
     def save(self) -> None:
         """Write a checkpoint, if there is a place for it."""
-        if self.checkpoints is None:
+        if self.checkpoints is None or not self.processes.leads:
             return
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         tensors |= {f"best.{name}": t for name, t in self.best_state.items()}

@@ -31,6 +31,7 @@ from torch import Tensor
 from neighborgraph.checks import INDEX_DTYPES, expect_dtype, expect_shape, expect_tensor
 from neighborgraph.errors import DtypeError, IdError, InputError
 from neighborgraph.ops.topk import topk
+from neighborgraph.tasks.processes import ALONE, Processes
 
 PYG_METRICS = {
     "recall": "LinkPredRecall",
@@ -94,12 +95,23 @@ class RankingMetrics:
         for k, listed in zip(self.ks, self._listed, strict=True):
             listed[ids[:, :k]] = True
 
-    def compute(self) -> dict[str, float]:
-        """All metrics by name, as fractions; 0 where no user has held-out items."""
-        averages = self._averages.compute()
-        coverage = self._listed[:, :-1].sum(1) / max(self.num_items, 1)
-        values = torch.cat([torch.stack(list(averages.values())), coverage]).tolist()
-        return dict(zip([*averages, *(f"coverage@{k}" for k in self.ks)], values, strict=True))
+    def compute(self, processes: Processes = ALONE) -> dict[str, float]:
+        """All metrics by name, as fractions; 0 where no user has held-out items.
+
+        Args:
+            processes: Those that have judged other users each.
+        """
+        found = self._averages.compute()
+        averages, listed = torch.stack(list(found.values())), self._listed[:, :-1]
+        if processes.size > 1:
+            first = next(iter(self._averages.values()))
+            users = torch.as_tensor(first.total).double()
+            averages, listed = averages * users, listed.int()
+            processes.sum_(averages, users, listed)
+            averages, listed = averages / users.clamp(min=1), listed > 0
+        coverage = listed.sum(1) / max(self.num_items, 1)
+        values = torch.cat([averages, coverage]).tolist()
+        return dict(zip([*found, *(f"coverage@{k}" for k in self.ks)], values, strict=True))
 
 
 @torch.no_grad()
@@ -110,6 +122,7 @@ def evaluate_ranking(
     held_out: Tensor,
     ks: Iterable[int] = (20,),
     block: int = BLOCK,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """Rank all items for every user that has held-out ones, and judge the lists.
 
@@ -122,6 +135,7 @@ def evaluate_ranking(
         held_out: [2, n] int64 pairs (user, item) in any order; one that occurs twice counts once.
         ks: Lengths of lists to judge.
         block: Users ranked and judged at a time; without influence on the result.
+        processes: Those that share the users; all pass the same arguments and get the same result.
 
     Returns:
         Metrics as fractions: ``recall@20``, ``coverage@20`` and so on for each of ``METRICS``.
@@ -138,6 +152,10 @@ def evaluate_ranking(
         raise InputError("held_out is empty; a ranking is judged by at least one pair")
     keys = (held_out[0] * items.shape[0] + held_out[1]).unique()  # sorted by user
     user, count = (keys // items.shape[0]).unique_consecutive(return_counts=True)
+    if processes.size > 1:
+        own = processes.share(len(user))
+        before, user, count = count[: own.start].sum(), user[own], count[own]
+        keys = keys[before : before + count.sum()]
     row = torch.arange(len(user), device=user.device).repeat_interleave(count)
     pairs = torch.stack([row, keys % items.shape[0]])
     begins = [*range(0, len(user), block), len(user)]
@@ -149,7 +167,7 @@ def evaluate_ranking(
         known = rowptr[begin : end + 1], column
         _, ids = topk(users[user[begin:end]], items, max(ks), known)
         metrics.update(ids, torch.stack([pairs[0, first:last] - begin, pairs[1, first:last]]))
-    return metrics.compute()
+    return metrics.compute(processes)
 
 
 def rows_of(pairs: Tensor, num_users: int) -> tuple[Tensor, Tensor]:

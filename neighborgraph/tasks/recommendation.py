@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from neighborgraph.data.interactions import Interactions
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.pairs import SAMPLERS
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.ranking import evaluate_ranking, rows_of
 from neighborgraph.tasks.step import CapturedStep, Step
 
@@ -33,8 +34,8 @@ class Recommender(Protocol):
         """Negatives [B] or [B, R] for pairs [2, B]."""
         ...
 
-    def loss(self, pairs: Tensor, negatives: Tensor) -> Tensor:
-        """The training loss of a batch."""
+    def loss(self, pairs: Tensor, negatives: Tensor, size: Tensor | None = None) -> Tensor:
+        """The training loss of a batch, or the summand of some of its ``size`` pairs."""
         ...
 
 
@@ -43,7 +44,8 @@ class Recommendation(Task):
     """Training on batches of pairs, with selection by the recall of the validation part.
 
     The model is a `Recommender`. Everything random in an epoch is drawn on the device from a
-    generator that is keyed by (seed, epoch), so an epoch is the same whatever came before it.
+    generator that is keyed by (seed, epoch), so an epoch is the same whatever came before it, and
+    on however many processes it is trained.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Recommendation(Task):
         batch_size: int = 2048,
         draw: str = "users",
         device: torch.device | str = "cpu",
+        processes: Processes = ALONE,
     ):
         """Move the parts to the device.
 
@@ -63,7 +66,9 @@ class Recommendation(Task):
             batch_size: Pairs a step.
             draw: A key of ``SAMPLERS``: how the pairs of an epoch are drawn.
             device: Where to train.
+            processes: Those that share each batch, and the users of an evaluation.
         """
+        self.processes = processes
         self.data = data
         self.seed = seed
         self.batch_size = batch_size
@@ -78,8 +83,11 @@ class Recommendation(Task):
             learned = torch.cat([train, self.parts["val"]], dim=1)
             self.seen["test"] = rows_of(learned, data.num_users)
 
-    def batches(self, model: nn.Module, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs [2, B] and their negatives; the last batch may be smaller."""
+    def batches(self, model: nn.Module, epoch: int) -> Iterator[tuple[Tensor, ...]]:
+        """Pairs [2, B] and their negatives; the last batch may be smaller.
+
+        Of several processes each draws all of them and gets its own part, and a scalar B besides.
+        """
         recommender: Recommender = model  # pyright: ignore[reportAssignmentType]
         generator = keyed_generator(self.device, self.seed, epoch)
         pairs = self.sampler.draw(generator)
@@ -87,18 +95,27 @@ class Recommendation(Task):
         batches_at_once = max(1, DRAWN_AT_ONCE // (negatives_a_pair * self.batch_size))
         for block in pairs.split(batches_at_once * self.batch_size, dim=1):
             negatives = recommender.draw(block, generator)
-            yield from zip(
+            for batch in zip(
                 block.split(self.batch_size, dim=1), negatives.split(self.batch_size), strict=True
-            )
+            ):
+                yield self.own_part(*batch)
+
+    def own_part(self, pairs: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
+        """What this process trains on of a batch."""
+        if self.processes.size == 1:
+            return pairs, negatives
+        size = pairs.shape[1]
+        own = self.processes.share(size)
+        return pairs[:, own], negatives[own], torch.full((), size, device=self.device)
 
     def step(self, model: nn.Module, adam: torch.optim.Adam) -> Step:
-        """Recorded on a GPU, where the host would be slower than the device."""
-        if self.device.type == "cuda":
+        """Recorded on a GPU, where the host would be slower than the device; not among several."""
+        if self.device.type == "cuda" and self.processes.size == 1:
             return CapturedStep(self.loss, model, adam)
         return super().step(model, adam)
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
-        """The model's own loss of (pairs, negatives)."""
+        """The model's own loss of (pairs, negatives), or of (pairs, negatives, B)."""
         recommender: Recommender = model  # pyright: ignore[reportAssignmentType]
         return recommender.loss(*batch)
 
@@ -112,7 +129,8 @@ class Recommendation(Task):
         users, items = self.embeddings(model)
         metrics = {}
         for part, pairs in self.parts.items():
-            found = evaluate_ranking(users, items, self.seen[part], pairs, KS)
+            seen = self.seen[part]
+            found = evaluate_ranking(users, items, seen, pairs, KS, processes=self.processes)
             kept = found if part == "test" else KEPT_OF_VALIDATION
             metrics |= {f"{part}_{name}": found[name] for name in kept}
         selecting = "val" if "val" in self.parts else "test"

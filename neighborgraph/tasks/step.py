@@ -11,6 +11,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from neighborgraph.tasks.processes import ALONE, Processes
+
 Loss = Callable[..., Tensor]
 """(model, *batch) to a scalar."""
 
@@ -23,8 +25,22 @@ class Step(ABC):
         count: How many they are.
     """
 
-    def __init__(self, loss: Loss, model: nn.Module, adam: torch.optim.Adam) -> None:
-        self.loss, self.model, self.adam = loss, model, adam
+    def __init__(
+        self,
+        loss: Loss,
+        model: nn.Module,
+        adam: torch.optim.Adam,
+        processes: Processes = ALONE,
+    ) -> None:
+        """Prepare steps.
+
+        Args:
+            loss: Of one batch, or this process's summand of it.
+            model: In training.
+            adam: Its optimizer.
+            processes: Those whose losses add up to that of a batch.
+        """
+        self.loss, self.model, self.adam, self.processes = loss, model, adam, processes
         device = next(model.parameters()).device
         self.total = torch.zeros((), dtype=torch.float64, device=device)
         self.count = 0
@@ -35,6 +51,7 @@ class Step(ABC):
 
     def mean_loss(self) -> float:
         """The mean loss since this was last asked; waits for the device."""
+        self.processes.sum_(self.total)
         mean = self.total.item() / max(self.count, 1)
         self.total.zero_()
         self.count = 0
@@ -45,6 +62,7 @@ class Step(ABC):
         self.adam.zero_grad()
         loss = self.loss(self.model, *batch)
         loss.backward()
+        self.processes.sum_gradients(self.model)
         self.adam.step()
         self.total += loss.detach()
 
@@ -71,8 +89,15 @@ class CapturedStep(Step):
     device nor draw from a generator of its own. Adam must be ``capturable``.
     """
 
-    def __init__(self, loss: Loss, model: nn.Module, adam: torch.optim.Adam) -> None:
-        super().__init__(loss, model, adam)
+    def __init__(
+        self,
+        loss: Loss,
+        model: nn.Module,
+        adam: torch.optim.Adam,
+        processes: Processes = ALONE,
+    ) -> None:
+        """Record nothing yet."""
+        super().__init__(loss, model, adam, processes)
         self.seen: set[Any] = set()
         self.recorded: dict[Any, tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...]]] = {}
         # Work that is to be recorded must not run on the default stream, nor what precedes it.

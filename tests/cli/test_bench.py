@@ -128,3 +128,33 @@ def test_help_says_what_the_defaults_are(capsys) -> None:
     assert "mini-batches whose edges are new in each run (+fresh)" in text
     assert "--scores dot --dtypes float16 --heads 4x32" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_stopped_run_goes_on(capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = tmp_path / "run.jsonl"
+    typed = [*TYPED, "--json", str(record), "--graphs", "cora", "gowalla"]
+    monkeypatch.setattr("sys.argv", typed)
+    assert main(typed) == 0
+    lines = record.read_text().splitlines()
+    record.write_text("\n".join(lines[:-2]) + "\n")  # two rows of the second graph are missing
+    monkeypatch.setattr("sys.argv", [*typed, "--resume"])
+    capsys.readouterr()
+    assert main([*typed, "--resume"]) == 0
+    printed = capsys.readouterr()
+    assert "on cora-clustered" not in printed.err
+    assert "[2/2] aggregate sum on gowalla" in printed.err
+    again = record.read_text().splitlines()
+    assert again[:6] == lines[:6]
+    assert len(again) == len(lines) == len(printed.out.strip().splitlines()) - 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("attend --resume", "name them with --json FILE"),
+        ("build --resume --json f", "--resume is for attend, aggregate, layers, not for build"),
+    ],
+)
+def test_what_cannot_be_resumed(capsys, typed: str, message: str) -> None:
+    assert main(["bench", *typed.split(), "--device", "cpu"]) == 2
+    assert message in capsys.readouterr().err

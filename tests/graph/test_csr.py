@@ -49,6 +49,9 @@ def test_rows_receive(device: str, dtype: torch.dtype) -> None:
     assert graph.cols.edge_id.tolist() == [2, 1, 3, 5, 0, 4]
     assert graph.degree.tolist() == [1, 4, 0, 1]
     assert graph.col_degree.tolist() == [1, 2, 1, 2]
+    for dtype in (torch.float32, torch.float64):
+        assert torch.equal(graph.degree_as(dtype), graph.degree.to(dtype))
+        assert graph.degree_as(dtype).dtype == dtype
     assert (graph.num_rows, graph.num_cols, graph.num_edges) == (4, 4, 6)
 
 

@@ -1,7 +1,5 @@
 """A small kernel with an include, and a cache folder for one test alone."""
 
-import importlib.util
-
 import pytest
 
 from neighborgraph.jit import cache, store
@@ -44,14 +42,3 @@ def cache_root(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "_memory", {})
     monkeypatch.setattr(cache, "_locks", {})
     return root
-
-
-@pytest.fixture
-def nvrtc():
-    """Skips where the compiler is not installed; nothing else may skip these tests."""
-    try:
-        present = importlib.util.find_spec("cuda.core") is not None
-    except ModuleNotFoundError:
-        present = False
-    if not present:
-        pytest.skip("cuda.core is not installed: pip install 'neighborgraph[cuda]'")

@@ -70,6 +70,24 @@ def test_negatives_do_not_depend_on_workers_or_batches(options: dict) -> None:
     assert negatives_of(data, **{"batch_size": 40, **options}) == negatives_of(data, batch_size=150)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_killed_run_goes_on_with_the_same_batches(workers: int) -> None:
+    data = Data(edge_index=torch.randint(60, (2, 100)), num_nodes=60)
+    options: Any = {"neg_sampling": "binary", "batch_size": 9, "seed": 5, "shuffle": True}
+
+    def loader() -> LinkNeighborLoader:
+        return LinkNeighborLoader(data, [4, 3], num_workers=workers, **options)
+
+    batches, killed, resumed = list(loader()), loader(), loader()
+    iterator = iter(killed)
+    for _ in range(5):
+        next(iterator)
+    resumed.load_state_dict(killed.state_dict())
+    for batch, same in zip(resumed, batches[5:], strict=True):
+        for name in ("n_id", "e_id", "edge_label_index", "edge_label", "input_id"):
+            assert torch.equal(batch[name], same[name]), name
+
+
 def test_negatives_follow_weights(data: Any) -> None:
     weight = torch.arange(100.0)
     sampling = NegativeSampling("triplet", 200, dst_weight=weight)

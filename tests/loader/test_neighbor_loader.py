@@ -1,6 +1,7 @@
 """NeighborLoader: batches as PyG has them, the same whatever runs beside them, faults refused."""
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch_geometric.loader import NeighborLoader as PygLoader
 from torch_geometric.nn import GraphSAGE, SAGEConv
 from torch_geometric.utils import trim_to_layer
 
-from neighborgraph.errors import DeviceError
+from neighborgraph.errors import DeviceError, InputError
 from neighborgraph.loader import NeighborLoader, NeighborSampler
 
 
@@ -133,6 +134,38 @@ def test_an_epoch_that_was_stopped_goes_on(data: Any) -> None:
     for batch, same in zip(itertools.islice(resumed, 4, None), second[4:], strict=True):
         assert torch.equal(batch.n_id, same.n_id)
         assert torch.equal(batch.e_id, same.e_id)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_killed_run_goes_on_with_the_same_batches(
+    tmp_path: Path, workers: int, shuffle: bool
+) -> None:
+    data = Data(x=torch.randn(60, 4), edge_index=torch.randint(60, (2, 400)))
+    options: Any = {"num_neighbors": [4, 3], "batch_size": 7, "seed": 5, "shuffle": shuffle}
+    options["num_workers"] = workers
+    whole = NeighborLoader(data, **options)
+    batches = [*whole, *whole, *whole]
+    killed = NeighborLoader(data, **options)
+    list(killed)
+    iterator = iter(killed)
+    for _ in range(4):
+        next(iterator)
+    torch.save(killed.state_dict(), tmp_path / "state.pt")
+    del iterator, killed
+
+    resumed = NeighborLoader(data, **options)
+    resumed.load_state_dict(torch.load(tmp_path / "state.pt"))
+    for batch, same in zip([*resumed, *resumed], batches[9 + 4 :], strict=True):
+        for name in ("n_id", "e_id", "edge_index", "x", "input_id"):
+            assert torch.equal(batch[name], same[name]), name
+
+
+def test_a_state_is_for_the_same_seed(data: Any) -> None:
+    one, other = (NeighborLoader(data, [3], seed=seed) for seed in (1, 2))
+    assert one.seed == one.node_sampler.seed == 1  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(InputError, match="seed = 1, but this one has 2"):
+        other.load_state_dict(one.state_dict())
 
 
 def test_no_seed_draws_one_and_tells(data: Any) -> None:

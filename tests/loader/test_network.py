@@ -89,10 +89,28 @@ def test_stores() -> None:
     network = Network.of((features, graphs), "t", None)
     assert network.num_nodes == {"a": 3, "b": 2}
     assert network.relations[kind].population.edge_id.tolist() == [1, 0]
-    with pytest.raises(InputError, match="weight_attr"):
-        Network.of((features, graphs), None, "w")
-    with pytest.raises(InputError, match="feature store"):
-        Network.of((features, graphs), "other", None)
+    assert network.node_time["a"].tolist() == [0, 1, 2]
+    assert not network.ungrouped
+    with pytest.raises(InputError, match="t of nodes must have shape"):
+        features.put_tensor(torch.arange(4), group_name="a", attr_name="t", index=None)
+        Network.of((features, graphs), "t", None)
+
+
+def test_stores_with_attributes_of_edges() -> None:
+    features, graphs = MyFeatureStore(), MyGraphStore()
+    kind = "a", "to", "a"
+    graphs.put_edge_index((EDGES[0], EDGES[1]), kind, "coo", size=(3, 3))
+    features.put_tensor(torch.tensor([7, 6, 5]), group_name=kind, attr_name="t", index=None)
+    features.put_tensor(torch.tensor([1.0, 2.0, 0.0]), group_name=kind, attr_name="w", index=None)
+    network = Network.of((features, graphs), "t", "w")
+    assert network.relations[kind].population.edge_id.tolist() == [0, 1]
+    assert network.relations[kind].time.tolist() == [7, 6, 5]  # pyright: ignore[reportOptionalMemberAccess]
+    assert network.time_dtype == torch.int64
+    with pytest.raises(InputError, match="node 0 have weight zero"):
+        features.put_tensor(
+            torch.tensor([0.0, 2.0, 0.0]), group_name=kind, attr_name="w", index=None
+        )
+        Network.of((features, graphs), None, "w", replace=True)
 
 
 def test_refuses_times_of_both_nodes_and_edges() -> None:

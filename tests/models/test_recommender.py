@@ -1,5 +1,7 @@
 """What every recommender refuses, and that what it derives is moved but not saved."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -140,3 +142,26 @@ def test_every_device_has_the_same_loss(kind) -> None:
     losses = [model.loss(batch, negatives)]
     losses.append(model.cuda().loss(batch.cuda(), negatives.cuda()).cpu())
     torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        partial(LightGCN, embedding_dim=4, reg=0.3),
+        partial(UltraGCN, embedding_dim=4, num_negatives=3, reg=0.3, init_std=1.0),
+    ],
+)
+def test_losses_of_parts_add_up_to_that_of_the_batch(pairs, build) -> None:
+    model = build(12, 20, pairs).double()
+    batch = pairs[:, :9]
+    negatives = model.draw(batch)
+    parameters = list(model.parameters())
+    whole = model.loss(batch, negatives)
+    gradients = torch.autograd.grad(whole, parameters)
+    bounds, size = [(0, 4), (4, 4), (4, 9)], torch.tensor(9)
+    losses = [model.loss(batch[:, a:b], negatives[a:b], size) for a, b in bounds]
+    assert losses[1] == 0
+    parts = [torch.autograd.grad(loss, parameters) for loss in losses]
+    torch.testing.assert_close(sum(losses), whole)
+    for gradient, *summands in zip(gradients, *parts, strict=True):
+        torch.testing.assert_close(sum(summands), gradient)

@@ -238,4 +238,6 @@ def test_export(name: str) -> None:
     example, other = inputs(), inputs()
     expected = torch.export.export(layer, example).module()(*other)
     accelerate(layer)
-    torch.testing.assert_close(torch.export.export(layer, example).module()(*other), expected)
+    exported = torch.export.export(layer, example)
+    assert any("neighborgraph" in str(node.target) for node in exported.graph.nodes)
+    torch.testing.assert_close(exported.module()(*other), expected)

@@ -5,6 +5,7 @@ import torch
 
 from neighborgraph.graph import Graph
 from neighborgraph.ops import Additive, Dot, attend, attend_with_lse
+from neighborgraph.ops.attend.cuda import GROUPS, LEAST_GROUP, total
 from neighborgraph.testing import from_pairs, random_graph
 
 
@@ -71,6 +72,35 @@ def test_finite_differences_of_options(
 
     assert torch.autograd.gradcheck(
         out_and_lse, tuple(inputs.values()), eps=1e-6, atol=1e-5, rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 1), (4, 32)])
+@pytest.mark.parametrize("rows", [0, 1, GROUPS * LEAST_GROUP - 1, GROUPS * LEAST_GROUP, 20_000])
+def test_shares_of_a_weight_add_up(device: str, rows: int, shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    shares = torch.randint(-99, 99, (rows, *shape), generator=generator).to(device)
+    expected = shares.sum(0)
+    assert torch.equal(total(shares.double()), expected.double())  # exact: they are integers
+    narrow = torch.randn(rows, *shape, generator=generator).to(device)
+    found = total(narrow)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, narrow.double().sum(0).float(), rtol=1e-5, atol=1e-3)
+    assert torch.equal(total(narrow), found)
+
+
+def test_the_gradient_of_a_weight_over_many_rows(device: str) -> None:
+    rows = GROUPS * LEAST_GROUP + 5
+    graph = random_graph(3, rows, 50, 2 * rows).to(device)
+    q, k, weight = (torch.randn(n, 1, 4, dtype=torch.float64, device=device) for n in (rows, 50, 1))
+    grads = []
+    for dtype in (torch.float64, torch.float32):
+        w = weight[0].to(dtype).requires_grad_()
+        out = attend(graph, q.to(dtype), k.to(dtype), k.to(dtype), score=Additive(w))
+        (grad,) = torch.autograd.grad((out * out).sum(), w)
+        grads.append(grad.double())
+    torch.testing.assert_close(
+        grads[1], grads[0], rtol=1e-4, atol=1e-3 * float(grads[0].abs().max())
     )
 
 

@@ -11,6 +11,7 @@ from neighborgraph.graph.schedule import MAX_ITEM_EDGES
 from neighborgraph.ops import aggregate, attend_with_weights
 from neighborgraph.ops.compress import compress, reference
 from neighborgraph.ops.compress.op import compress_csr
+from neighborgraph.ops.items import nothing_is_cut
 from neighborgraph.testing import AWKWARD, awkward_graphs
 
 
@@ -75,7 +76,7 @@ def test_padding_is_enough_for_any_degrees(degrees: list[int]) -> None:
     inert = rows.item_first < 0
     assert int((~inert).sum()) == sum(max(1, -(-d // MAX_ITEM_EDGES)) for d in degrees)
     assert rows.item_row.numel() == len(degrees) + max(edges - 1, 0) // MAX_ITEM_EDGES
-    assert rows.split_row.numel() == edges // (MAX_ITEM_EDGES + 1)
+    assert rows.split_row.numel() == edges // (MAX_ITEM_EDGES + 1) + 2
     workspace = rows.item_row.numel() - rows.num_rows + rows.split_row.numel()
     assert slots + int(inert.any()) <= workspace
     assert int(rows.item_edges.sum()) == edges
@@ -83,6 +84,7 @@ def test_padding_is_enough_for_any_degrees(degrees: list[int]) -> None:
         assert rows.item_slot[inert].unique().tolist() == [workspace - 1]
     if edges <= MAX_ITEM_EDGES:
         assert not inert.any()
+    assert nothing_is_cut(rows) == (edges <= MAX_ITEM_EDGES)
 
 
 @pytest.mark.parametrize("name", ["one_row", "star_out", "degrees", "heavy_tailed", "no_edges"])

@@ -3,7 +3,6 @@
 The cover has every plan of the plain dot product, and every score with every set of edge inputs.
 """
 
-import importlib.util
 import re
 from collections import defaultdict
 from functools import cache
@@ -44,17 +43,6 @@ def instances() -> dict[tuple[str, str], tuple[str, ...]]:
         arguments = instance.expression.partition("<")[2].removeprefix("Lanes<")
         found[instance.source, re.split("[,>]", arguments)[0]].add(instance.expression)
     return {key: tuple(sorted(expressions)) for key, expressions in found.items()}
-
-
-@pytest.fixture
-def nvrtc() -> None:
-    """Skips where the compiler is not installed; nothing else may skip these tests."""
-    try:
-        present = importlib.util.find_spec("cuda.core") is not None
-    except ModuleNotFoundError:
-        present = False
-    if not present:
-        pytest.skip("cuda.core is not installed: pip install 'neighborgraph[cuda]'")
 
 
 def test_every_file_and_type_has_instances() -> None:

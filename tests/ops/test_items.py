@@ -8,6 +8,7 @@ import torch
 from neighborgraph.graph import Graph
 from neighborgraph.jit import Instance
 from neighborgraph.ops import items
+from neighborgraph.ops.compress import compress
 from neighborgraph.ops.items import combine, combine_instance, launch, workspace
 from neighborgraph.ops.lanes import WARP
 from neighborgraph.testing import awkward_graphs, from_degrees
@@ -92,6 +93,8 @@ def test_combine_has_a_block_for_32_elements_of_a_cut_row(recorder: Recorder, cu
 
 
 def test_combine_does_nothing_where_no_row_was_cut(recorder: Recorder) -> None:
-    graph = from_degrees([1, 512], 9, seed=0)
-    combine("combine_sum", graph.rows, torch.zeros(2, 4), (), (4,))
+    graph = from_degrees([1, 511], 9, seed=0)
+    for rows in (graph.rows, compress(graph.edge_index, (9, 2)).rows):
+        combine("combine_sum", rows, torch.zeros(2, 4), (), (4,))
+        assert workspace(rows, torch.zeros(2, 4)) is None
     assert recorder.calls == []

@@ -1,13 +1,16 @@
 """Metrics of ranked lists: a hand table, plain Python after the LightGCN code, and laws."""
 
 import math
+import threading
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import Tensor
 
 from neighborgraph.errors import DtypeError, IdError, InputError
+from neighborgraph.tasks.processes import Processes
 from neighborgraph.tasks.ranking import (
     METRICS,
     RankingMetrics,
@@ -202,3 +205,30 @@ def test_faults_are_refused() -> None:
         RankingMetrics([2], 6, "cpu").update(torch.zeros(1, 1, dtype=torch.int64), NOTHING)
     with pytest.raises(DtypeError, match="int64"):
         evaluate_ranking(u, i, rows, held_out.int())
+
+
+@pytest.mark.parametrize("size", [2, 3, 40])
+def test_processes_that_share_the_users_all_get_the_whole_result(size: int) -> None:
+    u, i = torch.randn(30, 8), torch.randn(50, 8)
+    seen, held_out = (torch.stack([torch.arange(30), torch.randint(50, (30,))]) for _ in range(2))
+    expected = evaluate_ranking(u, i, rows_of(seen, 30), held_out, [3, 20])
+    all_here, given = threading.Barrier(size), [torch.empty(0)] * size
+
+    class Threads(Processes):
+        """Threads in the place of processes; 40 are more than there are users."""
+
+        def sum_(self, *tensors: Tensor) -> None:
+            for tensor in tensors:
+                given[self.rank] = tensor.clone()
+                all_here.wait(60)
+                tensor.copy_(torch.stack(given).sum(0))
+                all_here.wait(60)
+
+    def evaluate(rank: int) -> dict[str, float]:
+        processes = Threads(rank, size)
+        return evaluate_ranking(u, i, rows_of(seen, 30), held_out, [3, 20], processes=processes)
+
+    with ThreadPoolExecutor(size) as pool:
+        for found in pool.map(evaluate, range(size)):
+            assert found == pytest.approx(expected, abs=1e-6)
+            assert found.keys() == expected.keys()

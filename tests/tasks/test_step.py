@@ -1,9 +1,13 @@
 """Steps: one Adam step a batch, losses added up; the recorded step equals the eager one."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.step import CapturedStep, EagerStep, Step
 
 
@@ -11,13 +15,15 @@ def squared_error(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return (model(x) - y).square().mean()
 
 
-def build(kind: type[Step], device: str = "cpu") -> tuple[Step, nn.Module]:
+def build(
+    kind: type[Step], device: str = "cpu", processes: Processes = ALONE
+) -> tuple[Step, nn.Module]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)).to(device)
     adam = torch.optim.Adam(
         model.parameters(), lr=0.01, fused=True, capturable=device.startswith("cuda")
     )
-    return kind(squared_error, model, adam), model
+    return kind(squared_error, model, adam, processes), model
 
 
 def batches(device: str = "cpu", sizes: tuple[int, ...] = (8, 8, 3) * 4) -> list[tuple]:
@@ -94,3 +100,26 @@ def test_a_recorded_step_never_waits_for_the_gpu(waiting_refused) -> None:
         for batch in drawn:
             step(*batch)
     assert step.mean_loss() > 0
+
+
+@pytest.fixture
+def nccl(tmp_path: Path) -> Iterator[None]:
+    """A group of this process alone."""
+    meeting = f"file://{tmp_path}/meeting"
+    torch.distributed.init_process_group("nccl", init_method=meeting, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.cuda
+@pytest.mark.usefixtures("nccl")
+def test_a_recorded_step_sums_over_processes_as_the_eager_one_does() -> None:
+    # The group has one process, so that sums change nothing; a step that thinks of two makes them.
+    eager, plain = build(EagerStep, "cuda", Processes(0, 2))
+    captured, model = build(CapturedStep, "cuda", Processes(0, 2))
+    for batch in batches("cuda"):
+        eager(*batch)
+        captured(*batch)
+    for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert captured.mean_loss() == eager.mean_loss()

@@ -23,6 +23,7 @@ from neighborgraph.nn.conv.adjacency import (
     expect_edge_rows,
     graph_of,
 )
+from neighborgraph.nn.conv.cache import kept_beside
 from neighborgraph.nn.conv.fused import for_pyg
 from neighborgraph.nn.conv.reduction import edge_weight_of, weight_refusal
 from neighborgraph.nn.propagate import symmetric_scale
@@ -46,8 +47,9 @@ class Normalized(NamedTuple):
         """One step, times ``factor``, plus ``add_scale`` times ``add``."""
         row_scale = self.scale
         if factor != 1:
-            ones = x.new_ones(self.graph.num_rows, dtype=accumulation_dtype(x.dtype))
-            row_scale = factor * (ones if self.scale is None else self.scale)
+            if row_scale is None:
+                row_scale = x.new_ones(self.graph.num_rows, dtype=accumulation_dtype(x.dtype))
+            row_scale = factor * row_scale
         out = aggregate(
             self.graph,
             x,
@@ -117,7 +119,9 @@ def normalized(
         loops = "add" if adjacency.is_sparse(edge_index) else "replace"
     graph = graph_of(edge_index, (num_nodes, num_nodes), loops=loops, transpose=transpose)
     if weight is None:
-        return Normalized(graph, None, symmetric_scale(graph, accumulation_dtype(x.dtype)), x.dtype)
+        wide = accumulation_dtype(x.dtype)
+        scale = kept_beside(graph, ("symmetric", wide), lambda: symmetric_scale(graph, wide))
+        return Normalized(graph, None, scale, x.dtype)
     return with_weights(graph, edge_index, weight, loops, fill)
 
 

@@ -13,8 +13,11 @@ from neighborgraph.nn.conv.adjacency import (
     num_nodes_of,
     values_of,
 )
+from neighborgraph.nn.conv.cache import kept_beside
 from neighborgraph.nn.conv.fused import for_pyg, wants_grad
 from neighborgraph.ops import aggregate
+from neighborgraph.ops.aggregate.op import mean_scale
+from neighborgraph.ops.registration import accumulation_dtype
 
 REDUCTIONS = {"add": "sum", "sum": "sum", "mean": "mean", "max": "max", "min": "min"}
 """PyG's names of what `aggregate` computes."""
@@ -66,10 +69,14 @@ def reduce_neighbors(
         expect_edge_rows("edge_weight", weight, edge_index)
     num_nodes = num_nodes_of(edge_index, source, target, size)
     graph = graph_of(edge_index, num_nodes, transpose=wants_grad(layer, source))
-    dtype = message_dtype(source, weight)
-    if add is not None and add.dtype != source.dtype:
-        return aggregate(graph, source, REDUCTIONS[layer.aggr], weight=weight).to(dtype) + add
-    return aggregate(graph, source, REDUCTIONS[layer.aggr], weight=weight, add=add).to(dtype)
+    dtype, reduce, scale = message_dtype(source, weight), REDUCTIONS[layer.aggr], None
+    if reduce == "mean":
+        # What aggregate does for a mean, but for counting the edges at each call.
+        key = "mean", accumulation_dtype(source.dtype)
+        reduce, scale = "sum", kept_beside(graph, key, lambda: mean_scale(graph, source.dtype))
+    if add is None or add.dtype == source.dtype:
+        return aggregate(graph, source, reduce, weight=weight, row_scale=scale, add=add).to(dtype)
+    return aggregate(graph, source, reduce, weight=weight, row_scale=scale).to(dtype) + add
 
 
 def message_dtype(x: Tensor, weight: Tensor | None) -> torch.dtype:

@@ -111,7 +111,8 @@ def aggregate(
         graph=graph.rows.ptr, x=x, weight=weight, row_scale=row_scale, col_scale=col_scale, add=add
     )
     if reduce == "mean":
-        row_scale = over_degree(graph, row_scale, x.dtype)
+        scale = mean_scale(graph, x.dtype)
+        row_scale = scale if row_scale is None else scale * row_scale
     elif reduce == "min":
         row_scale = negative(row_scale, graph.num_rows, features)
         col_scale = negative(col_scale, graph.num_cols, features)
@@ -190,10 +191,9 @@ def as_temperature(temperature: float | Tensor, x: Tensor) -> float | Tensor:
     return temperature.to(x.dtype).expand(channels).reshape(channels.numel())
 
 
-def over_degree(graph: Graph, row_scale: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """r_i / degree_i [n], the row scaling that turns a sum into a mean."""
-    scale = graph.degree.clamp(min=1).to(accumulation_dtype(dtype)).reciprocal()
-    return scale if row_scale is None else scale * row_scale
+def mean_scale(graph: Graph, dtype: torch.dtype) -> Tensor:
+    """1 / degree_i [n], which turns a sum of features in ``dtype`` into a mean; 1 in empty rows."""
+    return graph.degree_as(accumulation_dtype(dtype)).clamp_(min=1).reciprocal_()
 
 
 def negative(scale: Tensor | None, size: int, features: Tensor) -> Tensor:

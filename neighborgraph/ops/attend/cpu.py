@@ -42,7 +42,7 @@ from neighborgraph.ops.attend.block_numba import (
     set_numbers,
     sum_terms,
 )
-from neighborgraph.ops.attend.function import edge_count
+from neighborgraph.ops.attend.function import edge_count, wanted_ones
 from neighborgraph.ops.attend.score_numba import (
     Dropout,
     Inputs,
@@ -87,10 +87,9 @@ def attend_backward(
     column_grads = None, None
     if wants_k or wants_v:
         column_grads = grad_kv(cols, q, k, v, stats, grad, settings)
-    grads = row_grads[0], *column_grads, *row_grads[1:]
-    inputs = q, k, v, *settings[:3]
-    triples = zip(grads, inputs, wanted, strict=True)
-    return [g.to(like.dtype) for g, like, wants in triples if wants and g is not None]
+    grads = wanted_ones(row_grads, column_grads, wanted)
+    inputs = (x for x, wants in zip((q, k, v, *settings[:3]), wanted, strict=True) if wants)
+    return [gradient.to(x.dtype) for gradient, x in zip(grads, inputs, strict=True)]
 
 
 def grad_q(csr, q, k, v, out, state, grad, grad_lse, wanted, settings):

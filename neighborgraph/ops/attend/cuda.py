@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neighborgraph.graph import Csr
 from neighborgraph.jit import Instance
-from neighborgraph.ops.attend.function import edge_count
+from neighborgraph.ops.attend.function import edge_count, wanted_ones
 from neighborgraph.ops.items import combine, combine_instance, launch, workspace
 from neighborgraph.ops.lanes import (
     CUDA_NAMES,
@@ -22,6 +22,9 @@ from neighborgraph.ops.lanes import (
 )
 from neighborgraph.ops.philox import kept_factor, threshold
 from neighborgraph.ops.registration import accumulation_dtype, as_rows
+
+GROUPS, LEAST_GROUP = 1024, 16
+"""Into how many groups `total` puts rows, and how many a group has at least."""
 
 
 class Settings(NamedTuple):
@@ -98,8 +101,7 @@ def attend_backward(
     column_grads = None, None
     if wants_k or wants_v:
         column_grads = grad_kv(cols, q, k, v, stats, grad, settings)
-    grads = row_grads[0], *column_grads, *row_grads[1:]
-    return [g for g, wants in zip(grads, wanted, strict=True) if wants and g is not None]
+    return wanted_ones(row_grads, column_grads, wanted)
 
 
 def grad_q(
@@ -123,7 +125,21 @@ def grad_q(
     launch_heads("attend_grad_q", rows, inputs, settings, outputs, k, v)
     add_up(rows, partial, of_q)
     add_up(rows, partial_weight, of_weight)
-    return (of_q, None if of_weight is None else of_weight.sum(0), of_bias, of_edge), stats
+    return (of_q, None if of_weight is None else total(of_weight), of_bias, of_edge), stats
+
+
+def total(shares: Tensor) -> Tensor:
+    """The sum of shares [n, ...] over n, in two steps where n is large; the same at each call.
+
+    ``GROUPS`` sums of their own keep a GPU busy, and few are left for the second step. A product
+    with a row of ones would be as quick, but TF32 would round its factors.
+    """
+    each = shares.shape[0] // GROUPS
+    if each < LEAST_GROUP:
+        return shares.sum(0)
+    grouped = each * GROUPS
+    sums = shares[:grouped].view(GROUPS, each, *shares.shape[1:]).sum(1)
+    return torch.cat([sums, shares[grouped:]]).sum(0)
 
 
 def grad_kv(csr, q, k, v, stats, grad, settings) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,8 @@ there are self-loops; seed [1] where there is dropout; factor is the scale of a 
 negative slope of an additive score.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -76,6 +78,16 @@ def edge_count(rows: list[Tensor], self_loops: bool) -> int:
 def contiguous_like(tensor: Tensor) -> Tensor:
     """An empty tensor of the same shape and dtype."""
     return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+
+
+def wanted_ones(
+    row_grads: Sequence[Tensor | None],
+    column_grads: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+) -> list[Tensor]:
+    """Gradients of q, weight, bias and edge, and of k and v, as attend_backward returns them."""
+    grads = row_grads[0], *column_grads, *row_grads[1:]
+    return [g for g, wants in zip(grads, wanted, strict=True) if wants and g is not None]
 
 
 class Attend(torch.autograd.Function):

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric import EdgeIndex
 
+from neighborgraph.graph import Graph
 from neighborgraph.nn import GCNConv, SAGEConv
 from neighborgraph.nn.conv import adjacency, cache
 from neighborgraph.nn.conv.adjacency import graph_of
@@ -182,6 +185,73 @@ def test_weights_of_a_matrix_are_read_anew_each_time() -> None:
     assert torch.equal(layer(x, matrix), layer(x, (2 * torch.eye(5)).to_sparse()))
 
 
+class Operations(TorchDispatchMode):
+    """Names of all that computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name not in ("view", "slice", "t", "new_empty", "promote_types", "detach"):
+            self.names.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("layer", "scale"),
+    [
+        (SAGEConv(3, 3, root_weight=False), ["sub", "clamp_", "reciprocal_"]),
+        (GCNConv(3, 3, bias=False), ["sub", "rsqrt_", "nan_to_num_"]),
+    ],
+)
+def test_factors_of_rows_take_three_operations_once(edges, layer, scale: list[str]) -> None:
+    x = torch.randn(5, 3)
+    expected = layer(x, edges.clone())
+    found = []
+    for _ in range(2):
+        with Operations() as operations:
+            out = layer(x, edges)
+        assert torch.equal(out, expected)
+        found.append(operations.names)
+    first, second = found
+    assert [name for name in first if name not in second] == ["compress", *scale]
+    assert [name for name in first if name in second] == second
+    assert len(second) == 2  # the projection and the sum
+    edges[0, 0] = 4
+    assert torch.equal(layer(x, edges), layer(x, edges.clone()))
+
+
+def test_factors_are_kept_by_dtype_and_go_with_the_graph(edges) -> None:
+    gc.collect()
+    before = len(cache._beside)
+    graph, layer = Graph.from_edge_index(edges, 5), SAGEConv(3, 3)
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        layer.to(dtype)(torch.randn(5, 3, dtype=dtype), graph)
+    made = cache._beside[graph]
+    assert [key[1] for key in made] == [torch.float32, torch.float64]  # pyright: ignore[reportIndexIssue]
+    assert all(kept.value.dtype == key[1] for key, kept in made.items())  # pyright: ignore[reportIndexIssue]
+    del graph, made
+    gc.collect()
+    assert len(cache._beside) == before
+
+
+@pytest.mark.parametrize("layer", [SAGEConv(3, 3), GCNConv(3, 3)])
+def test_factors_made_for_inference_serve_training(edges, layer) -> None:
+    x = torch.randn(5, 3)
+    with torch.inference_mode():
+        layer(x, edges)
+    layer(x, edges).sum().backward()
+
+
+def test_factors_without_values_are_not_kept(edges) -> None:
+    graph = Graph.from_edge_index(edges, 5)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        SAGEConv(3, 3)(torch.randn(5, 3), graph)
+    assert graph not in cache._beside
+
+
 def test_threads_agree(edges) -> None:
     layer, x = SAGEConv(3, 3), torch.randn(5, 3)
     expected = layer(x, edges)
@@ -213,6 +283,21 @@ def test_another_stream_waits_for_the_graph() -> None:
     with torch.cuda.stream(side):
         graph_of(edges, (1000, 1000))
     out = layer(x, edges)
+    torch.cuda.synchronize()
+    torch.testing.assert_close(out, layer(x, edges.clone()))
+
+
+@pytest.mark.cuda
+def test_another_stream_waits_for_factors() -> None:
+    edges = torch.randint(1000, (2, 200_000), device="cuda")
+    x = torch.randn(1000, 64, device="cuda")
+    layer = SAGEConv(64, 64).cuda()
+    graph = graph_of(edges, (1000, 1000))
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        layer(x, graph)
+    out = layer(x, graph)
     torch.cuda.synchronize()
     torch.testing.assert_close(out, layer(x, edges.clone()))
 

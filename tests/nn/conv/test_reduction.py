@@ -1,15 +1,19 @@
 """Which edge weights count, and which go to PyG."""
 
+import pytest
 import torch
 
 from neighborgraph.graph import Graph
+from neighborgraph.nn import SAGEConv
 from neighborgraph.nn.conv.reduction import (
     edge_weight_of,
     message_dtype,
+    reduce_neighbors,
     stored_weight,
     weight_refusal,
     weighted_for_pyg,
 )
+from neighborgraph.ops import aggregate
 
 EDGES = torch.tensor([[0, 1], [1, 0]])
 
@@ -35,6 +39,19 @@ def test_what_pyg_is_given() -> None:
     matrix = torch.sparse_coo_tensor(EDGES, own, (2, 2)).coalesce()
     assert weighted_for_pyg(matrix, None) == (matrix, None)
     assert weighted_for_pyg(EDGES.int(), None)[0].dtype == torch.int64
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_mean_is_that_of_the_operator(weighted: bool, dtype: torch.dtype) -> None:
+    edges, layer = torch.randint(8, (2, 40)), SAGEConv(3, 3)
+    graph, x = Graph.from_edge_index(edges, 9), torch.randn(9, 3, dtype=dtype)
+    weight = torch.rand(40, dtype=dtype) if weighted else None
+    expected = aggregate(graph, x, "mean", weight=weight)
+    for _ in range(2):
+        assert torch.equal(reduce_neighbors(layer, edges, x, x, weight, None), expected)
+    added = reduce_neighbors(layer, edges, x, x, weight, None, add=x)
+    assert torch.equal(added, aggregate(graph, x, "mean", weight=weight, add=x))
 
 
 def test_refusals() -> None:
