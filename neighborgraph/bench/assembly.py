@@ -8,7 +8,9 @@ from torch import nn
 from neighborgraph import models
 from neighborgraph.data import InteractionLog, MultiLabelDataset, NodeDataset
 from neighborgraph.data.recommend import load_tiny_interactions
+from neighborgraph.errors import ConfigError
 from neighborgraph.tasks import (
+    MixtureClassification,
     MultiLabelClassification,
     NodeClassification,
     Recipe,
@@ -50,11 +52,16 @@ def assemble(
 def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
     sizes = dataset.x.shape[1], dataset.num_classes
     model = models.build(name, *sizes, **recipe.model).to(device)
-    kind = (
-        MultiLabelClassification if isinstance(dataset, MultiLabelDataset) else NodeClassification
-    )
-    normalize = recipe.data.row_normalize
-    return model, kind(dataset, seed=seed, row_normalize=normalize, device=device)
+    settings = {"seed": seed, "row_normalize": recipe.data.row_normalize, "device": device}
+    several = isinstance(dataset, MultiLabelDataset)
+    if isinstance(model, models.MowstModel):
+        if several:
+            raise ConfigError(
+                f"{name} mixes experts of one label a node, but {dataset.name} has several"
+            )
+        return model, MixtureClassification(dataset, turns=recipe.turns, **settings)
+    kind = MultiLabelClassification if several else NodeClassification
+    return model, kind(dataset, **settings)
 
 
 @assemble.register

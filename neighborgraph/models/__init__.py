@@ -9,11 +9,15 @@ from torch import Tensor, nn
 
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
+from neighborgraph.models.confidence import ConfidenceGate, dispersion
 from neighborgraph.models.dagnn import DAGNN
 from neighborgraph.models.gcn import GCN
 from neighborgraph.models.lightgcn import LightGCN
 from neighborgraph.models.mlp import MLP
+from neighborgraph.models.mowst import MowstModel, MowstStarModel, Opinions
+from neighborgraph.models.mowst_gnn import MowstGCN, MowstSAGE, MowstStarGCN, MowstStarSAGE
 from neighborgraph.models.recommender import Recommender
+from neighborgraph.models.sage import SAGE
 from neighborgraph.models.ultragcn import UltraGCN
 
 MODELS: dict[str, type[nn.Module]] = {
@@ -21,6 +25,11 @@ MODELS: dict[str, type[nn.Module]] = {
     "gcn": GCN,
     "lightgcn": LightGCN,
     "mlp": MLP,
+    "mowst-gcn": MowstGCN,
+    "mowst-sage": MowstSAGE,
+    "mowst-star-gcn": MowstStarGCN,
+    "mowst-star-sage": MowstStarSAGE,
+    "sage": SAGE,
     "ultragcn": UltraGCN,
 }
 """Command-line name to class."""
@@ -30,11 +39,21 @@ __all__ = [
     "GCN",
     "MLP",
     "MODELS",
+    "SAGE",
+    "ConfidenceGate",
     "LightGCN",
+    "MowstGCN",
+    "MowstModel",
+    "MowstSAGE",
+    "MowstStarGCN",
+    "MowstStarModel",
+    "MowstStarSAGE",
+    "Opinions",
     "Recommender",
     "UltraGCN",
     "build",
     "build_recommender",
+    "dispersion",
     "find",
 ]
 

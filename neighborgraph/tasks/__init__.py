@@ -4,6 +4,7 @@ from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.fit import Fitted, fit
 from neighborgraph.tasks.metrics import accuracy
+from neighborgraph.tasks.mixture import MixtureClassification
 from neighborgraph.tasks.node_classification import MultiLabelClassification, NodeClassification
 from neighborgraph.tasks.ranker import Ranker
 from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
@@ -14,6 +15,7 @@ __all__ = [
     "Checkpoints",
     "Evaluation",
     "Fitted",
+    "MixtureClassification",
     "MultiLabelClassification",
     "NodeClassification",
     "Ranker",

@@ -3,12 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.step import EagerStep, Step
+
+if TYPE_CHECKING:
+    from neighborgraph.tasks.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,15 @@ class Task(ABC):
     def step(self, model: nn.Module, adam: torch.optim.Adam) -> Step:
         """How one batch is trained on."""
         return EagerStep(self.loss, model, adam, self.processes)
+
+    def begin(self, progress: "Progress") -> None:  # noqa: B027
+        """Called once, before anything is evaluated and after a checkpoint was read.
+
+        What a task must remember between epochs it keeps in ``progress.task_state``.
+        """
+
+    def after_epoch(self, progress: "Progress") -> None:  # noqa: B027
+        """Called after an epoch was counted and evaluated, before it is saved."""
 
     @abstractmethod
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:

@@ -89,7 +89,9 @@ def fit(
         capturable=device.type == "cuda",
     )
     progress = Progress(model, adam, checkpoints, dict(identity or {}), processes)
-    if not progress.resume():
+    resumed = progress.resume()
+    task.begin(progress)
+    if not resumed:
         progress.note_best(evaluate(model, task, f"{label}, before training"))
     step = task.step(model, adam)
     begun = time.monotonic() - progress.seconds
@@ -114,6 +116,7 @@ def fit(
                 model.load_state_dict(progress.best_state)
                 raise
             progress.note(evaluation, loss, time.monotonic() - begun)
+            task.after_epoch(progress)
             if evaluation is not None:
                 bar.set_postfix(postfix(loss, evaluation), refresh=False)
                 if watch is not None:

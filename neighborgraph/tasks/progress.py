@@ -22,6 +22,7 @@ SAVED = (
     "best_loss",
     "best_metrics",
     "history",
+    "task_state",
 )
 """Attributes of `Progress` that go into a checkpoint as they are; tensors go beside them."""
 Moment = dict[str, float]
@@ -46,6 +47,7 @@ class Progress:
         best_metrics: The metrics at that moment.
         best_state: The model's state at that moment.
         history: Each evaluation after an epoch.
+        task_state: What the task remembers between epochs.
     """
 
     model: nn.Module
@@ -61,6 +63,7 @@ class Progress:
     best_metrics: dict[str, float] = field(default_factory=dict)
     best_state: dict[str, Tensor] = field(default_factory=dict)
     history: list[Moment] = field(default_factory=list)
+    task_state: dict[str, int] = field(default_factory=dict)
 
     def resume(self) -> bool:
         """Continue from the newest checkpoint; False when there is none.

@@ -96,6 +96,24 @@ class TrainingSettings:
         return epoch % self.evaluate_every == 0 or epoch == self.epochs
 
 
+PRETRAINED = {"none": (), "weak": ("weak",), "strong": ("strong",), "both": ("strong", "weak")}
+"""The word in a recipe to the experts that learn alone first, in this order."""
+
+
+@dataclass(frozen=True)
+class TurnSettings:
+    """How the experts of a mixture take turns; see `MixtureClassification`."""
+
+    pretrain: str = choice(*PRETRAINED)
+    """Which experts learn alone first."""
+    patience: int = number(low=1, default=100)
+    """A turn ends after this many epochs without a better validation."""
+    idle_rounds: int = number(low=1, default=10)
+    """Training ends after this many rounds of turns without a gain."""
+    select: str = choice("loss", "accuracy")
+    """What the validation nodes are judged by."""
+
+
 @dataclass(frozen=True)
 class Published:
     """What the paper reports for node classification on this data set."""
@@ -131,6 +149,13 @@ SECTIONS: dict[str, dict[str, type]] = {
         "training": TrainingSettings,
         "published": Published,
     },
+    "expert mixture": {
+        "data": DataSettings,
+        "turns": TurnSettings,
+        "optimizer": OptimizerSettings,
+        "training": TrainingSettings,
+        "published": Published,
+    },
     "recommendation": {
         "split": SplitSettings,
         "batches": BatchSettings,
@@ -153,7 +178,8 @@ class Recipe:
         optimizer: Adam's numbers.
         training: How long to train.
         published: The figure to compare with, where there is one.
-        data: How the features enter, for node classification.
+        data: How the features enter, for node classification and mixtures.
+        turns: How experts take turns, for mixtures.
         split: How interactions are split, for recommendation.
         batches: How pairs are drawn, for recommendation.
     """
@@ -165,6 +191,7 @@ class Recipe:
     training: TrainingSettings
     published: Published | PublishedRanking | None
     data: DataSettings = DataSettings()
+    turns: TurnSettings = TurnSettings()
     split: SplitSettings = SplitSettings()
     batches: BatchSettings = BatchSettings()
 

@@ -8,8 +8,13 @@ import torch
 from neighborgraph.bench.assembly import assemble, check_options
 from neighborgraph.data import load, load_interactions
 from neighborgraph.errors import ConfigError
-from neighborgraph.models import GCN, LightGCN
-from neighborgraph.tasks import NodeClassification, Recommendation, load_recipe
+from neighborgraph.models import GCN, LightGCN, MowstStarGCN
+from neighborgraph.tasks import (
+    MixtureClassification,
+    NodeClassification,
+    Recommendation,
+    load_recipe,
+)
 from neighborgraph.tasks.step import CapturedStep, EagerStep
 
 CPU = torch.device("cpu")
@@ -20,6 +25,15 @@ def test_nodes_are_classified() -> None:
     model, task = assemble(NODES, "gcn", load_recipe("gcn", "tiny"), 0, CPU)
     assert isinstance(model, GCN)
     assert isinstance(task, NodeClassification)
+
+
+def test_mixtures_take_turns() -> None:
+    recipe = load_recipe("mowst-star-gcn", "tiny", ["turns.patience=7"])
+    model, task = assemble(NODES, "mowst-star-gcn", recipe, 3, CPU)
+    assert isinstance(model, MowstStarGCN)
+    assert isinstance(task, MixtureClassification)
+    assert (task.settings.pretrain, task.settings.patience) == ("strong", 7)
+    assert torch.equal(task.nodes.parts["test"], NODES.split(3).test)
 
 
 def test_interactions_are_split_by_the_seed_and_ranked() -> None:

@@ -26,7 +26,7 @@ def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
 
 
 def test_number_of_recipes() -> None:
-    assert len(recipe_names()) == 32
+    assert len(recipe_names()) == 72
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -51,7 +51,7 @@ def test_every_recipe_builds_its_model_for_a_known_data_set(name: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_has_a_default(model: str) -> None:
     assert (RECIPES / model / "default.toml").is_file()
-    assert load_recipe(model, "tolokers").name == f"{model}/default"
+    assert load_recipe(model, "cornell").name == f"{model}/default"
 
 
 def test_defaults_and_types(tmp_path: Path) -> None:
@@ -112,6 +112,18 @@ def test_sections_belong_to_the_task(tmp_path: Path) -> None:
     assert not any(key.startswith(("split", "batches")) for key in load_text(tmp_path, GOOD).flat())
 
 
+def test_turns_belong_to_mixtures(tmp_path: Path) -> None:
+    text = 'task = "expert mixture"\n' + GOOD
+    recipe = load_text(tmp_path, text, ("turns.pretrain=both", "turns.patience=7"))
+    assert (recipe.turns.pretrain, recipe.turns.patience) == ("both", 7)
+    assert (recipe.turns.idle_rounds, recipe.turns.select) == (10, "loss")
+    assert recipe.flat()["turns.pretrain"] == "both"
+    with pytest.raises(ConfigError, match="must be one of none, weak, strong, both"):
+        load_text(tmp_path, text, ("turns.pretrain=gnn",))
+    with pytest.raises(ConfigError, match="unknown section 'turns'"):
+        load_text(tmp_path, GOOD, ("turns.patience=7",))
+
+
 @pytest.mark.parametrize(
     ("text", "overrides", "message"),
     [
@@ -123,7 +135,11 @@ def test_sections_belong_to_the_task(tmp_path: Path) -> None:
         (RANKING, ("batches.draw=3",), "batches.draw must be str, got 3"),
         (RANKING, ("batches.size=0",), "batches.size = 0 is outside"),
         (RANKING + "[published]\nrecall_20 = 0.1", (), "published.ndcg_20 is missing"),
-        ('task = "ranking"', (), r"unknown task 'ranking' \(known: node classification, recomm"),
+        (
+            'task = "ranking"',
+            (),
+            r"unknown task 'ranking' \(known: node classification, expert mixture, recomm",
+        ),
         ("task = 3", (), "unknown task '3'"),
         ("task = [1]", (), "unknown task"),
     ],
