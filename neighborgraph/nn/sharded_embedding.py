@@ -2,6 +2,9 @@
 
 import torch
 import torch.distributed as dist
+
+# Imported after a process group is joined, it keeps that group for ever; see tasks/processes.py.
+import torch.distributed.nn
 import torch.nn.functional as F
 from torch import Tensor, nn
 

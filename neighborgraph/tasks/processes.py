@@ -1,6 +1,7 @@
 """Processes: those that train one model together, as torchrun starts them; alone by default."""
 
 import hashlib
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,10 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+
+# Its functions have the process group of the moment as a default value. Imported later, as Torch's
+# optimizers do, it would keep that group, whose threads would then abort Python at its end.
+import torch.distributed.nn
 from torch import Tensor, nn
 
 from neighborgraph.errors import BackendUnavailable, ConfigError, TrainingError
@@ -115,12 +120,20 @@ def joined(device: torch.device) -> Iterator[Processes]:
     dist.init_process_group(backend, timeout=PATIENCE)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
-    except BaseException:
+    except BaseException as error:
         # Gloo's threads must not outlive Python. NCCL could wait for a process that has ended.
         if backend == "gloo":
+            forget_locals(error)
             dist.destroy_process_group()
         raise
     dist.destroy_process_group()
+
+
+def forget_locals(error: BaseException | None) -> None:
+    """Drop the variables of the calls that an error and its causes ended, process groups too."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def own_device(device: torch.device) -> torch.device:

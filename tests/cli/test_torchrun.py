@@ -177,9 +177,7 @@ def test_when_one_hangs_the_other_does_not_wait_for_ever(tmp_path: Path) -> None
 def test_when_one_cannot_save_both_end(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("in the way of a folder")
     first, second = end(start(tmp_path, *LIGHTGCN))
-    assert first[0] == 2
-    # Gloo may abort a process whose peer is gone before Python can end it with a code of its own.
-    assert second[0] != 0
+    assert first[0] == second[0] == 2
     assert "cannot write a checkpoint" in first[2]
     assert "process 1 of 2 has lost the others" in second[2]
 

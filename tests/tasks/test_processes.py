@@ -1,5 +1,10 @@
 """Processes: parts that cover, and a device of its own; the exchange is in cli/test_torchrun."""
 
+import os
+import socket
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -60,3 +65,55 @@ def test_every_process_has_a_gpu_of_its_own(monkeypatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(BackendUnavailable, match=r"process 2 .* there are 2; .*--nproc_per_node=2"):
         own_device(torch.device("cuda"))
+
+
+# Torch's optimizers import modules at their first step; an error keeps variables of the calls that
+# it ended. Neither may keep the process group. This is one of one, which gloo serves with threads.
+THREADS = """
+import os, sys
+from pathlib import Path
+import torch
+import torch.distributed as dist
+from neighborgraph.errors import TrainingError
+from neighborgraph.tasks.processes import joined
+
+def gloo_threads():
+    names = [task.read_text() for task in Path("/proc/self/task").glob("*/comm")]
+    return sum("gloo" in name for name in names)
+
+def train(processes):
+    weight, group = torch.nn.Parameter(torch.ones(1)), dist.group.WORLD
+    weight.sum().backward()
+    torch.optim.Adam([weight]).step()
+    dist.all_reduce(weight.grad, group=group)
+    assert gloo_threads()
+    with processes.named_failure():
+        if sys.argv[1] == "fails":
+            raise RuntimeError("Connection closed by peer")
+
+try:
+    with joined(torch.device("cpu")) as processes:
+        train(processes)
+except TrainingError as error:
+    print(error)
+    assert gloo_threads() == 0
+assert gloo_threads() == 0
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="lists threads in /proc")
+@pytest.mark.parametrize("how", ["ends", "fails"])
+def test_no_thread_of_gloo_is_left(how: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    numbers = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "test"}
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS, how],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | meeting | numbers,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("process 0 of 1 has lost the others" in done.stdout) == (how == "fails")
