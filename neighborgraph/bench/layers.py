@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -118,16 +118,30 @@ class ConvLayer:
         return layer.to(device, dtype)
 
 
+class OnEdgesForm(Protocol):
+    """How the output is laid out, and whether the edges are new each time."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Heads, and channels of each."""
+        ...
+
+    @property
+    def fresh(self) -> bool:
+        """Whether each run gets its edges in a new tensor."""
+        ...
+
+
 class OnEdges(nn.Module):
     """A layer on the edges of one graph, as a function of the features."""
 
-    def __init__(self, layer: nn.Module, graph: Graph, form: ConvLayer) -> None:
+    def __init__(self, layer: nn.Module, graph: Graph, form: OnEdgesForm) -> None:
         """Take the edges.
 
         Args:
             layer: Of the form; it may be compiled.
             graph: Its edges are kept as users hold them, [2, e] int64.
-            form: Says how the output is laid out, and whether the edges are new each time.
+            form: What is measured.
         """
         super().__init__()
         self.layer = layer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from neighborgraph.nn.accelerate import Report, accelerate, restore
 from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout
-from neighborgraph.nn.hop_gate import HopGate
+from neighborgraph.nn.gated_propagate import GatedPropagate
 from neighborgraph.nn.propagate import (
     KHopPropagate,
     propagate,
@@ -45,7 +45,7 @@ CONVS = (
 __all__ = [
     "FeatureLinear",
     "Features",
-    "HopGate",
+    "GatedPropagate",
     "KHopPropagate",
     "Report",
     "ShardedEmbedding",
