@@ -58,7 +58,6 @@ class WholeModel:
         return self.name
 
     is_random = False
-    fresh = False
     shape = 1, CLASSES
     """Heads, and channels of each, of the output."""
 
@@ -80,7 +79,7 @@ class WholeModel:
         if isinstance(model, DAGNN):
             return OnGraph(model, add_self_loops(graph))
         accelerate(model)
-        return OnEdges(model, graph, self)
+        return OnEdges(model, graph, self.shape)
 
     def peers(self) -> dict[str, Prepare]:
         """PyG's model as it is, and compiled as its users do."""
@@ -101,7 +100,7 @@ class WholeModel:
         model = self.build(graph.device, dtype)
         if isinstance(model, DAGNN):
             return StackedDAGNN(model, add_self_loops(graph))
-        return OnEdges(model, graph, self)
+        return OnEdges(model, graph, self.shape)
 
     def build(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
         """The model; the same parameters every time."""
