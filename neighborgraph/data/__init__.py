@@ -12,12 +12,15 @@ from neighborgraph.data.heterophilous import HETEROPHILOUS, load_heterophilous
 from neighborgraph.data.interaction_files import Columns, read_interactions
 from neighborgraph.data.interaction_log import InteractionLog
 from neighborgraph.data.interactions import Interactions
+from neighborgraph.data.link_dataset import HeldOut, LinkDataset, OwnNegatives, SharedNegatives
 from neighborgraph.data.ogb import LEADERBOARD_SEEDS, SYNTHETIC, load_ogbn
-from neighborgraph.data.ogb_format import NODE_FORMATS
-from neighborgraph.data.ogb_synthetic import SyntheticSettings, write_synthetic
+from neighborgraph.data.ogb_format import LINK_FORMATS, NODE_FORMATS, OGB_FORMATS
+from neighborgraph.data.ogb_graph import SyntheticSettings
+from neighborgraph.data.ogb_links import load_ogbl
+from neighborgraph.data.ogb_synthetic import write_synthetic
 from neighborgraph.data.planetoid import load_planetoid
 from neighborgraph.data.recommend import INTERACTIONS
-from neighborgraph.data.synthetic import load_tiny
+from neighborgraph.data.synthetic import load_tiny, load_tiny_links
 from neighborgraph.errors import ConfigError
 from neighborgraph.paths import data_root
 
@@ -36,13 +39,22 @@ NODES: dict[str, Reader] = {
 }
 """Command-line name of a graph with labelled nodes to its reader."""
 
-DATASETS = (*NODES, *INTERACTIONS)
-"""All names: graphs with labelled nodes, and interactions of users with items."""
+LinkReader = Callable[[Path, bool], LinkDataset]
+"""(data root, whether a download is allowed) to data set."""
 
-BUILTIN = ("digits", "tiny", "tiny-interactions")
+LINKS: dict[str, LinkReader] = {
+    **{name: partial(load_ogbl, name) for name in LINK_FORMATS},
+    "tiny-links": lambda root, download: load_tiny_links(),
+}
+"""Command-line name of a graph whose links are to be predicted to its reader."""
+
+DATASETS = (*NODES, *LINKS, *INTERACTIONS)
+"""All names: graphs with labelled nodes or links to predict, interactions of users with items."""
+
+BUILTIN = ("digits", "tiny", "tiny-interactions", "tiny-links")
 """Data sets that need no file and no network."""
 
-OGB = tuple(NODE_FORMATS)
+OGB = tuple(OGB_FORMATS)
 """Data sets that OGB keeps and that its rules are for."""
 
 __all__ = [
@@ -50,20 +62,26 @@ __all__ = [
     "DATASETS",
     "INTERACTIONS",
     "LEADERBOARD_SEEDS",
+    "LINKS",
     "NODES",
     "OGB",
     "SYNTHETIC",
     "BinaryDataset",
     "Columns",
+    "HeldOut",
     "InteractionLog",
     "Interactions",
+    "LinkDataset",
     "MultiLabelDataset",
     "NodeDataset",
+    "OwnNegatives",
+    "SharedNegatives",
     "Split",
     "SyntheticSettings",
     "expect_known",
     "load",
     "load_interactions",
+    "load_links",
     "read_interactions",
     "write_synthetic",
 ]
@@ -95,6 +113,23 @@ def load(name: str, root: Path | str | None = None, download: bool = False) -> N
     """
     expect_known(name, NODES)
     return NODES[name](folder_of(root), download)
+
+
+def load_links(name: str, root: Path | str | None = None, download: bool = False) -> LinkDataset:
+    """Read a graph whose links are to be predicted.
+
+    Args:
+        name: A key of ``LINKS``.
+        root: Folder that holds the data sets' folders; by default ``NEIGHBORGRAPH_DATA`` or
+            ``data``.
+        download: Whether missing files may be fetched from their publisher.
+
+    Raises:
+        ConfigError: ``name`` is unknown.
+        DataFileError: A file is absent, damaged, or not what its name claims.
+    """
+    expect_known(name, LINKS)
+    return LINKS[name](folder_of(root), download)
 
 
 def load_interactions(name: str, root: Path | str | None = None) -> InteractionLog:

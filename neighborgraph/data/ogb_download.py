@@ -17,16 +17,14 @@ from typing import Any
 from tqdm import tqdm
 
 from neighborgraph.data.download import open_https
-from neighborgraph.data.ogb_format import NodeFormat, missing_files
+from neighborgraph.data.ogb_format import Format, missing_files
 from neighborgraph.errors import DataFileError
 
 MAX_UNPACKED = 2**35
 """Bytes an archive may unpack to; the archives that are read here are far smaller."""
 
 
-def fetch_archive(
-    form: NodeFormat, target: Path, open_url: Callable[[str], Any] = open_https
-) -> None:
+def fetch_archive(form: Format, target: Path, open_url: Callable[[str], Any] = open_https) -> None:
     """Fetch and unpack an archive, so that ``target`` is complete or still absent.
 
     Args:

@@ -1,40 +1,39 @@
-"""What an OGB node data set looks like on disk, and what its publisher says about its size."""
+"""What OGB's data sets look like on disk, and what their publisher says about their sizes."""
 
-import gzip
-import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-LABEL = "SYNTHETIC"
-"""First word of a made-up set's release note, and of the name kept inside of each of its files."""
 RELEASE = "RELEASE_v1.txt"
 PARTS = ("train", "valid", "test")
+GROUPS = 8
+"""Groups of nodes in a made-up set, where the nodes of the real one have no class."""
+MOST_GROUPS = 1000
+"""As many as may be asked for there."""
 
 
 @dataclass(frozen=True)
-class NodeFormat:
-    """The published figures of one ``ogbn-*`` data set.
+class Format(ABC):
+    """What all data sets have in common.
 
     Attributes:
         nodes: n.
         edges: Rows of its edge list.
-        features: F, of the nodes, or of the edges where ``on_edges``.
-        classes: C; where a node has several labels, how many.
+        features: F, of the nodes or, for some, of the edges; 0 where there are none.
         split: Folder of the official split.
-        part_sizes: Nodes that train, validate and test.
+        part_sizes: Nodes or edges that train, validate and test.
         both_directions: Whether OGB's loader adds the reverse of each stored edge.
         node_file: What every node has that the official split was made by; None is in no file.
         homophily: Fraction of the edges that join two nodes of a class.
         max_degree: Most neighbours of a node.
         archive: Where OGB keeps it.
-        on_edges: Whether the edges have the features, and the nodes several labels of 0 and 1.
     """
 
     nodes: int
     edges: int
     features: int
-    classes: int
     split: str
     part_sizes: tuple[int, int, int]
     both_directions: bool
@@ -42,23 +41,112 @@ class NodeFormat:
     homophily: float
     max_degree: int
     archive: str
-    on_edges: bool = False
+
+    split_ending: ClassVar[str]
+    """How the names of the files of a split end."""
+    least_nodes: ClassVar[int]
+    """The fewest that a made-up set can have."""
 
     @property
-    def raw_files(self) -> tuple[str, ...]:
-        """The files in the folder ``raw``."""
-        features = "edge-feat" if self.on_edges else "node-feat"
-        names = ["edge", "num-node-list", "num-edge-list", features, "node-label"]
-        if self.node_file is not None:
-            names.append(self.node_file)
-        return tuple(f"{name}.csv.gz" for name in names)
+    @abstractmethod
+    def groups(self) -> int:
+        """Classes of a made-up set for which no other number is asked for."""
+
+    @property
+    @abstractmethod
+    def most_groups(self) -> int:
+        """The most that may be asked for."""
+
+    @property
+    @abstractmethod
+    def raw_names(self) -> list[str]:
+        """The tables in the folder ``raw``, beside those that all have."""
 
     @property
     def files(self) -> tuple[str, ...]:
         """Every file of a complete folder, relative to it."""
-        raw = (f"raw/{name}" for name in self.raw_files)
-        split = (f"split/{self.split}/{part}.csv.gz" for part in PARTS)
+        names = ["edge", "num-node-list", "num-edge-list", *self.raw_names]
+        if self.node_file is not None:
+            names.append(self.node_file)
+        raw = (f"raw/{name}.csv.gz" for name in names)
+        split = (f"split/{self.split}/{part}.{self.split_ending}" for part in PARTS)
         return (RELEASE, *raw, *split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeFormat(Format):
+    """The published figures of one ``ogbn-*`` data set.
+
+    Attributes:
+        classes: C; where a node has several labels, how many.
+        on_edges: Whether the edges have the features, and the nodes several labels of 0 and 1.
+    """
+
+    classes: int
+    on_edges: bool = False
+
+    split_ending = "csv.gz"
+    least_nodes = 2
+
+    @property
+    def groups(self) -> int:
+        """Its classes; nodes with several labels have none."""
+        return GROUPS if self.on_edges else self.classes
+
+    @property
+    def most_groups(self) -> int:
+        """Its classes, or labels."""
+        return self.classes
+
+    @property
+    def raw_names(self) -> list[str]:
+        """Features and labels."""
+        return ["edge-feat" if self.on_edges else "node-feat", "node-label"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkFormat(Format):
+    """The published figures of one ``ogbl-*`` data set, whose edge list are the training edges.
+
+    Its nodes have no classes, so the homophily is made up; so are the most neighbours of a node.
+
+    Attributes:
+        negatives: Pairs without an edge that all edges of the validation, and of the test, are
+            ranked among; or how many targets each edge is ranked among, where it has its own.
+        hits: K of Hits@K; None where the metric is the mean reciprocal rank.
+        repeated: About the fraction of the training edges that join a pair once more.
+        edge_files: What every edge has.
+        validation_input: Whether OGB allows validation edges as input when the test is judged.
+    """
+
+    negatives: tuple[int, int]
+    hits: int | None = None
+    repeated: float = 0.0
+    edge_files: tuple[str, ...] = ()
+    validation_input: bool = False
+
+    split_ending = "pt"
+    least_nodes = 64
+
+    @property
+    def groups(self) -> int:
+        """Its nodes have no classes."""
+        return GROUPS
+
+    @property
+    def most_groups(self) -> int:
+        """A number of no further meaning."""
+        return MOST_GROUPS
+
+    @property
+    def own_negatives(self) -> bool:
+        """Whether each edge is ranked among negatives of its own."""
+        return self.hits is None
+
+    @property
+    def raw_names(self) -> list[str]:
+        """Features, where there are any, and what the edges have."""
+        return [*(["node-feat"] if self.features else []), *self.edge_files]
 
 
 NODE_FORMATS = {
@@ -104,6 +192,55 @@ NODE_FORMATS = {
     ),
 }
 """Name of a data set to its figures; proteins have no classes, so their homophily is made up."""
+LINK_FORMATS = {
+    "ogbl-ddi": LinkFormat(
+        nodes=4_267,
+        edges=1_067_911,
+        features=0,
+        split="target",
+        part_sizes=(1_067_911, 133_489, 133_489),
+        both_directions=True,
+        node_file=None,
+        homophily=0.6,
+        max_degree=2_000,
+        archive="https://snap.stanford.edu/ogb/data/linkproppred/ddi.zip",
+        negatives=(101_882, 95_599),
+        hits=20,
+    ),
+    "ogbl-collab": LinkFormat(
+        nodes=235_868,
+        edges=1_179_052,
+        features=128,
+        split="time",
+        part_sizes=(1_179_052, 60_084, 46_329),
+        both_directions=True,
+        node_file=None,
+        homophily=0.8,
+        max_degree=700,
+        archive="https://snap.stanford.edu/ogb/data/linkproppred/collab.zip",
+        negatives=(100_000, 100_000),
+        hits=50,
+        repeated=0.18,
+        edge_files=("edge_weight", "edge_year"),
+        validation_input=True,
+    ),
+    "ogbl-citation2": LinkFormat(
+        nodes=2_927_963,
+        edges=30_387_995,
+        features=128,
+        split="time",
+        part_sizes=(30_387_995, 86_596, 86_596),
+        both_directions=False,
+        node_file="node_year",
+        homophily=0.8,
+        max_degree=10_000,
+        archive="https://snap.stanford.edu/ogb/data/linkproppred/citation-v2.zip",
+        negatives=(1_000, 1_000),
+    ),
+}
+"""Name of a data set of links to its figures."""
+OGB_FORMATS: dict[str, Format] = {**NODE_FORMATS, **LINK_FORMATS}
+"""All names."""
 OLD_NAMES = {"raw/node_species.csv.gz": "raw/species.csv.gz"}
 """Files that OGB's loader renames when it finds them under an older name."""
 
@@ -113,35 +250,7 @@ def folder_name(name: str) -> str:
     return name.replace("-", "_")
 
 
-def is_synthetic(folder: Path) -> bool:
-    """Whether any file of a complete folder says that it was made up."""
-    if (folder / RELEASE).read_bytes().startswith(LABEL.encode()):
-        return True
-    files = folder.glob("*/**/*.csv.gz")
-    return any(kept_name(path).startswith(LABEL) for path in files)
-
-
-def kept_name(path: Path) -> str:
-    """The name that a gzip file carries inside; empty without one, or where it is no such file."""
-    with path.open("rb") as file:
-        head = file.read(300)
-    has_only_a_name = head[:3] == b"\x1f\x8b\x08" and head[3:4] == b"\x08"
-    return head[10:].partition(b"\0")[0].decode("latin1") if has_only_a_name else ""
-
-
-def read_count(path: Path) -> int:
-    """The number that a file of one line holds.
-
-    Raises:
-        ValueError: It holds something else, or is damaged.
-    """
-    try:
-        return int(gzip.decompress(path.read_bytes()))
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path.name} is truncated or damaged ({error})") from error
-
-
-def missing_files(folder: Path, form: NodeFormat) -> Iterator[str]:
+def missing_files(folder: Path, form: Format) -> Iterator[str]:
     """The files that a folder lacks or that are empty, but for the release note, which may be."""
     for name in form.files:
         path = folder / name

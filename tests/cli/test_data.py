@@ -5,19 +5,23 @@ from pathlib import Path
 import pytest
 
 from neighborgraph.cli import main
-from neighborgraph.data.ogb_format import NODE_FORMATS, is_synthetic, missing_files
+from neighborgraph.data.ogb_files import is_synthetic
+from neighborgraph.data.ogb_format import OGB_FORMATS, missing_files
+
+SCALES = {name: "0.02" if name == "ogbl-ddi" else "0.001" for name in OGB_FORMATS}
 
 
-@pytest.mark.parametrize("name", NODE_FORMATS)
+@pytest.mark.parametrize("name", OGB_FORMATS)
 def test_synth(capsys, tmp_path: Path, name: str) -> None:
-    options = ["--scale", "0.001", "--homophily", "0.3", "--classes", "4", "--tail", "3"]
+    scale = SCALES[name]
+    options = ["--scale", scale, "--homophily", "0.3", "--classes", "4", "--tail", "3"]
     assert main(["data", "synth", name, "--out", str(tmp_path), *options]) == 0
     folder = tmp_path / name.replace("-", "_")
     assert capsys.readouterr().out == (
-        f"{folder}: SYNTHETIC, in the format of {name}, scale 0.001\n"
+        f"{folder}: SYNTHETIC, in the format of {name}, scale {scale}\n"
     )
     assert is_synthetic(folder)
-    assert list(missing_files(folder, NODE_FORMATS[name])) == []
+    assert list(missing_files(folder, OGB_FORMATS[name])) == []
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,8 @@ def test_synth(capsys, tmp_path: Path, name: str) -> None:
         (["synth", "cora"], "unknown data set with a synthetic form 'cora'"),
         (["synth", "ogbn-arxiv", "--seed", "-1"], "--seed -1 is below 0"),
         (["synth", "ogbn-arxiv", "--classes", "1"], "--classes 1 is outside [2, 40]"),
+        (["synth", "ogbl-ddi", "--classes", "1001"], "--classes 1001 is outside [2, 1000]"),
+        (["synth", "ogbl-ppa"], "unknown data set with a synthetic form 'ogbl-ppa'"),
     ],
 )
 def test_refusals(capsys, tmp_path: Path, typed: list[str], message: str) -> None:

@@ -2,7 +2,7 @@
 
 import torch
 
-from neighborgraph.data.synthetic import block_graph, load_tiny
+from neighborgraph.data.synthetic import block_graph, load_tiny, load_tiny_links
 
 
 def test_tiny_is_the_same_every_time() -> None:
@@ -18,3 +18,18 @@ def test_blocks_are_denser_inside() -> None:
     assert 200 < int((~same).sum()) < 400
     assert not bool((source == receiver).any())
     assert torch.equal(graph.y.bincount(), torch.tensor([50, 50, 50]))
+
+
+def test_tiny_links_are_those_of_the_tiny_graph() -> None:
+    whole, links = load_tiny(), load_tiny_links()
+    assert links.digest == load_tiny_links().digest
+    assert 2 * (links.train.shape[1] + 120) == whole.graph.num_edges
+
+    def pairs(edges: torch.Tensor) -> set[tuple[int, ...]]:
+        return set(map(tuple, edges.t().tolist()))
+
+    parts = [links.train, links.val.edges, links.test.edges]
+    assert set().union(*map(pairs, parts)) <= pairs(whole.graph.edge_index)
+    negatives = [links.val.negatives, links.test.negatives]
+    assert not set().union(*map(pairs, negatives)) & pairs(whole.graph.edge_index)
+    assert len(set().union(*map(pairs, parts + negatives))) == links.train.shape[1] + 520
