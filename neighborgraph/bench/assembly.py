@@ -6,12 +6,19 @@ import torch
 from torch import nn
 
 from neighborgraph import models
-from neighborgraph.data import BinaryDataset, InteractionLog, MultiLabelDataset, NodeDataset
+from neighborgraph.data import (
+    BinaryDataset,
+    InteractionLog,
+    LinkDataset,
+    MultiLabelDataset,
+    NodeDataset,
+)
 from neighborgraph.data.recommend import load_tiny_interactions
-from neighborgraph.errors import ConfigError
+from neighborgraph.errors import ConfigError, InputError
 from neighborgraph.tasks import (
     BinaryClassification,
     BinaryMixtureClassification,
+    LinkPrediction,
     MixtureClassification,
     MultiLabelClassification,
     NodeClassification,
@@ -21,7 +28,7 @@ from neighborgraph.tasks import (
 )
 from neighborgraph.tasks.processes import ALONE, Processes
 
-Dataset = NodeDataset | InteractionLog
+Dataset = NodeDataset | LinkDataset | InteractionLog
 
 TASKS: dict[type[NodeDataset], tuple[type[NodeClassification], type[MixtureClassification] | None]]
 TASKS = {
@@ -74,6 +81,19 @@ def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
 
 
 @assemble.register
+def _(dataset: LinkDataset, name, recipe, seed, device, processes=ALONE):
+    model = link_predictor(dataset, name, recipe).to(device)
+    return model, LinkPrediction(dataset, seed=seed, device=device, **vars(recipe.links))
+
+
+def link_predictor(dataset: LinkDataset, name: str, recipe: Recipe) -> nn.Module:
+    """The predictor whose encoder is the model called ``name``."""
+    width = None if dataset.x is None else dataset.x.shape[1]
+    sizes = width, dataset.graph.num_rows, vars(recipe.predictor)
+    return models.build_link_predictor(name, *sizes, **recipe.model)
+
+
+@assemble.register
 def _(dataset: InteractionLog, name, recipe, seed, device, processes=ALONE):
     data = dataset.split(seed, **vars(recipe.split))
     model = models.build_recommender(
@@ -97,6 +117,24 @@ def check_options(dataset: Dataset, name: str, recipe: Recipe) -> None:
 @check_options.register
 def _(dataset: NodeDataset, name, recipe):
     models.build(name, dataset.x.shape[1], dataset.num_classes, **recipe.model)
+
+
+@check_options.register
+def _(dataset: LinkDataset, name, recipe):
+    if recipe.task != "link prediction":
+        raise ConfigError(
+            f"{name} has no recipe for links, and this one is for {recipe.task}; see neighborgraph "
+            "ls recipes"
+        )
+    if recipe.links.validation_edges and not dataset.validation_input:
+        raise ConfigError(
+            f"links.validation_edges must be false for {dataset.name}: its rules do not allow "
+            "validation edges as input"
+        )
+    try:
+        link_predictor(dataset, name, recipe)
+    except InputError as error:
+        raise ConfigError(f"predictor: {error}") from error
 
 
 @check_options.register

@@ -8,8 +8,14 @@ from neighborgraph.bench.record import Record
 from neighborgraph.data import LEADERBOARD_SEEDS, OGB, SYNTHETIC
 from neighborgraph.models import MODELS
 
-METRICS = (("acc", "accuracy"), ("rocauc", "ROC-AUC"))
-"""OGB's metrics of nodes, as a record names them and as the form does."""
+METRICS = (
+    ("acc", "accuracy"),
+    ("rocauc", "ROC-AUC"),
+    ("hits@20", "Hits@20"),
+    ("hits@50", "Hits@50"),
+    ("mrr", "MRR"),
+)
+"""OGB's metrics, as a record names them and as the form does."""
 
 
 @dataclass(frozen=True)

@@ -154,11 +154,12 @@ def choose_source(options: argparse.Namespace, recommends: bool) -> Source:
     if path is None and named:
         raise ConfigError(f"--{named[0].replace('_', '-')} describes a file of --interactions")
     if name is not None:
-        readers = data.INTERACTIONS if recommends else data.NODES
+        readers = data.INTERACTIONS if recommends else {**data.NODES, **data.LINKS}
         data.expect_known(name, data.DATASETS)
         data.expect_known(name, readers, f"data set for {options.models}")
     if options.tiny:
-        tiny = "tiny-interactions" if recommends else "tiny"
+        tiny = "tiny-links" if name in data.LINKS else "tiny"
+        tiny = "tiny-interactions" if recommends else tiny
         return Source(name or tiny, named_reader(options, tiny, recommends))
     if name is not None:
         seeds = data.LEADERBOARD_SEEDS if name in data.OGB else 1
@@ -188,7 +189,8 @@ def named_reader(options: argparse.Namespace, name: str, recommends: bool) -> Ca
     """The reader of a data set with a name."""
     if recommends:
         return lambda: data.load_interactions(name, options.data_root)
-    return lambda: data.load(name, options.data_root, options.download)
+    load = data.load_links if name in data.LINKS else data.load
+    return lambda: load(name, options.data_root, options.download)
 
 
 def announce(run: Run, dataset: str) -> None:

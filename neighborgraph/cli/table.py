@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 
 from neighborgraph.bench.record import Record
-from neighborgraph.tasks.recipe import Published, PublishedRanking, Recipe
+from neighborgraph.tasks.recipe import PublishedFigures, Recipe
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Row:
     model: str
     dataset: str
     records: Sequence[Record]
-    published: Published | PublishedRanking | None
+    published: PublishedFigures | None
 
 
 SELECTED_ON = {"validation": "validation", "published": "test"}
@@ -49,6 +49,11 @@ COLUMNS = (
     Column("val acc", "val_acc", 1),
     Column("test ROC-AUC", "test_rocauc", 2),
     Column("val ROC-AUC", "val_rocauc", 2),
+    *(
+        Column(f"{part} {name}", f"{part}_{metric}", 2)
+        for name, metric in (("Hits@20", "hits@20"), ("Hits@50", "hits@50"), ("MRR", "mrr"))
+        for part in ("test", "val")
+    ),
     Column("recall@20", "test_recall@20", 2),
     Column("ndcg@20", "test_ndcg@20", 2),
     Column("val recall@20", "val_recall@20", 2),
@@ -56,7 +61,7 @@ COLUMNS = (
 """Metrics that a table shows where its records have them, in this order."""
 
 
-def published_for(recipe: Recipe, dataset: str) -> Published | PublishedRanking | None:
+def published_for(recipe: Recipe, dataset: str) -> PublishedFigures | None:
     """The recipe's published figure, if it is about this data set.
 
     A figure for the whole data set says nothing about a tiny or a made-up one.
@@ -96,7 +101,7 @@ def row_cells(row: Row, columns: Sequence[Column]) -> tuple[str, ...]:
     )
 
 
-def published_cell(published: Published | PublishedRanking, columns: Sequence[Column]) -> str:
+def published_cell(published: PublishedFigures, columns: Sequence[Column]) -> str:
     """The published figures in the order of the columns, with deviations where they are given."""
     figures = []
     for column in columns:

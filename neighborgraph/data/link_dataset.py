@@ -1,6 +1,7 @@
 """LinkDataset: one graph, edges to learn from, and edges held out among pairs without one."""
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,16 @@ class HeldOut(ABC):
     def metric(self) -> str:
         """The metric's name, as OGB spells it."""
 
+    @property
+    @abstractmethod
+    def shape_of_scores(self) -> tuple[int, ...]:
+        """The shape of the negatives' scores: [Q] or [P, R]."""
+
+    @property
+    def num_negatives(self) -> int:
+        """Pairs in all."""
+        return math.prod(self.shape_of_scores)
+
     @abstractmethod
     def pairs(self, first: int, end: int) -> Tensor:
         """[2, end - first] the negative pairs at these places, counted row by row."""
@@ -55,6 +66,11 @@ class SharedNegatives(HeldOut):
     def metric(self) -> str:
         """Hits@K."""
         return f"hits@{self.k}"
+
+    @property
+    def shape_of_scores(self) -> tuple[int, ...]:
+        """[Q]."""
+        return (self.negatives.shape[1],)
 
     def pairs(self, first: int, end: int) -> Tensor:
         """Columns of the negatives."""
@@ -80,12 +96,17 @@ class OwnNegatives(HeldOut):
         """Mean reciprocal rank."""
         return "mrr"
 
+    @property
+    def shape_of_scores(self) -> tuple[int, ...]:
+        """[P, R]."""
+        return tuple(self.negatives.shape)
+
     def pairs(self, first: int, end: int) -> Tensor:
         """Each source beside each of its targets."""
         width = self.negatives.shape[1]
         place = torch.arange(first, end, device=self.edges.device)
         source = self.edges[0, place.div(width, rounding_mode="floor")]
-        return torch.stack([source, self.negatives.view(-1)[first:end]])
+        return torch.stack([source, self.negatives.flatten()[first:end]])
 
     def check(self, part: str, num_nodes: int) -> None:
         """Refuse targets of another shape or range."""

@@ -13,6 +13,7 @@ from neighborgraph.models.confidence import ConfidenceGate, dispersion
 from neighborgraph.models.dagnn import DAGNN
 from neighborgraph.models.gcn import GCN
 from neighborgraph.models.lightgcn import LightGCN
+from neighborgraph.models.link_predictor import LinkPredictor
 from neighborgraph.models.mlp import MLP
 from neighborgraph.models.mowst import MowstModel, MowstStarModel, Opinions
 from neighborgraph.models.mowst_gnn import MowstGCN, MowstSAGE, MowstStarGCN, MowstStarSAGE
@@ -42,6 +43,7 @@ __all__ = [
     "SAGE",
     "ConfidenceGate",
     "LightGCN",
+    "LinkPredictor",
     "MowstGCN",
     "MowstModel",
     "MowstSAGE",
@@ -52,6 +54,7 @@ __all__ = [
     "Recommender",
     "UltraGCN",
     "build",
+    "build_link_predictor",
     "build_recommender",
     "dispersion",
     "find",
@@ -84,6 +87,32 @@ def build(name: str, in_channels: int, out_channels: int, **options: object) -> 
     """
     sizes = {"in_channels": in_channels, "out_channels": out_channels}
     return construct(name, sizes, options)
+
+
+def build_link_predictor(
+    name: str,
+    in_channels: int | None,
+    num_nodes: int,
+    predictor: Mapping[str, Any],
+    **options: object,
+) -> LinkPredictor:
+    """Build a predictor of links around the model of nodes called ``name``.
+
+    Args:
+        name: A key of ``MODELS``.
+        in_channels: Feature width F; None where the nodes have no features and get an embedding.
+        num_nodes: n.
+        predictor: ``hidden_channels``, ``layers`` and ``dropout`` of a `LinkPredictor`.
+        **options: The encoder's other keyword arguments, such as ``hidden_channels``.
+
+    Raises:
+        ConfigError: The name or an option is unknown, missing, or of another type.
+        InputError: A number of the predictor is out of range.
+    """
+    width = predictor["hidden_channels"]
+    encoder = build(name, in_channels or width, width, **options)
+    embedded = num_nodes if in_channels is None else None
+    return LinkPredictor(encoder, num_nodes=embedded, **predictor)
 
 
 def build_recommender(

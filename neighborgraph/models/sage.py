@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neighborgraph.errors import InputError
 from neighborgraph.graph import Graph
 from neighborgraph.models.options import expect_options
 from neighborgraph.nn import FeatureLinear, Features, feature_dropout
@@ -10,7 +11,7 @@ from neighborgraph.ops import aggregate
 
 
 class SAGE(nn.Module):
-    r"""Two GraphSAGE layers with the mean (Hamilton et al., arXiv 1706.02216), dropout before each.
+    r"""GraphSAGE layers with the mean (Hamilton et al., arXiv 1706.02216), dropout before each.
 
     .. math::
 
@@ -22,18 +23,27 @@ class SAGE(nn.Module):
     """
 
     def __init__(
-        self, *, in_channels: int, hidden_channels: int, out_channels: int, dropout: float
+        self,
+        *,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        dropout: float,
+        layers: int = 2,
+        drop_features: bool = True,
     ):
-        """Create the two layers.
+        """Create the layers.
 
         Args:
             in_channels: Feature width F.
-            hidden_channels: Width of the hidden layer.
+            hidden_channels: Width of the hidden layers.
             out_channels: Number of classes C.
             dropout: Probability of dropping an entry, in [0, 1).
+            layers: Number of layers; 2 or more.
+            drop_features: Whether entries of the features are dropped too.
 
         Raises:
-            InputError: A width is below 1 or ``dropout`` outside [0, 1).
+            InputError: A width is below 1, ``layers`` below 2 or ``dropout`` outside [0, 1).
         """
         super().__init__()
         expect_options(
@@ -42,11 +52,17 @@ class SAGE(nn.Module):
             hidden_channels=hidden_channels,
             out_channels=out_channels,
         )
+        if layers < 2:
+            raise InputError(f"layers={layers} must be at least 2")
         self.hidden = FeatureLinear(in_channels, hidden_channels)
         self.hidden_neighbors = FeatureLinear(in_channels, hidden_channels, bias=False)
+        widths = [(hidden_channels, hidden_channels)] * (layers - 2)
+        self.middle = nn.ModuleList(nn.Linear(*width) for width in widths)
+        self.middle_neighbors = nn.ModuleList(nn.Linear(*width, bias=False) for width in widths)
         self.out = nn.Linear(hidden_channels, out_channels)
         self.out_neighbors = nn.Linear(hidden_channels, out_channels, bias=False)
         self.dropout = dropout
+        self.drop_features = drop_features
 
     def forward(self, x: Features, graph: Graph) -> Tensor:
         """Class scores before the softmax.
@@ -58,7 +74,13 @@ class SAGE(nn.Module):
         Returns:
             [n, C].
         """
-        x = feature_dropout(x, self.dropout, self.training)
-        z = aggregate(graph, self.hidden_neighbors(x), "mean", add=self.hidden(x)).relu()
-        z = F.dropout(z, self.dropout, self.training)
+        if self.drop_features:
+            x = feature_dropout(x, self.dropout, self.training)
+        z = self.activate(aggregate(graph, self.hidden_neighbors(x), "mean", add=self.hidden(x)))
+        for own, neighbors in zip(self.middle, self.middle_neighbors, strict=True):
+            z = self.activate(aggregate(graph, neighbors(z), "mean", add=own(z)))
         return aggregate(graph, self.out_neighbors(z), "mean", add=self.out(z))
+
+    def activate(self, z: Tensor) -> Tensor:
+        """What lies between two layers."""
+        return F.dropout(F.relu(z), self.dropout, self.training)

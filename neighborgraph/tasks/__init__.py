@@ -3,6 +3,7 @@
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.fit import Fitted, fit
+from neighborgraph.tasks.link_prediction import LinkPrediction
 from neighborgraph.tasks.metrics import accuracy
 from neighborgraph.tasks.mixture import BinaryMixtureClassification, MixtureClassification
 from neighborgraph.tasks.node_classification import (
@@ -21,6 +22,7 @@ __all__ = [
     "Checkpoints",
     "Evaluation",
     "Fitted",
+    "LinkPrediction",
     "MixtureClassification",
     "MultiLabelClassification",
     "NodeClassification",

@@ -1,5 +1,7 @@
 """Metrics, as fractions."""
 
+import math
+
 from torch import Tensor
 
 from neighborgraph.errors import InputError
@@ -47,3 +49,44 @@ def roc_auc(scores: Tensor, labels: Tensor) -> float:
     if not areas:
         raise InputError("labels has no column with both 0 and 1; the area needs one")
     return sum(areas) / len(areas)
+
+
+def hits(edges: Tensor, negatives: Tensor, k: int) -> float:
+    """The fraction of edges that score above the k-th best negative, as OGB counts them.
+
+    With fewer than k negatives it is 1.
+
+    Args:
+        edges: [P] scores.
+        negatives: [Q] scores.
+        k: 1 or more.
+
+    Raises:
+        InputError: There is no edge to take the mean of.
+    """
+    if edges.numel() == 0:
+        raise InputError("edges is empty; hits needs at least one score")
+    if negatives.numel() < k:
+        return 1.0
+    return (edges > negatives.topk(k).values[-1]).sum().item() / edges.numel()
+
+
+def mrr(edges: Tensor, negatives: Tensor) -> float:
+    """The mean reciprocal rank of edges, each among its own negatives, as OGB counts it.
+
+    The rank is one more than the negatives that score higher and half of those that score the same.
+    Reciprocals are rounded to float32 as the Evaluator's, their sum is exact, in any order.
+
+    Args:
+        edges: [P] scores.
+        negatives: [P, R] scores.
+
+    Raises:
+        InputError: There is no edge to take the mean of.
+    """
+    if edges.numel() == 0:
+        raise InputError("edges is empty; mrr needs at least one score")
+    higher = (negatives > edges[:, None]).sum(dim=1)
+    not_lower = (negatives >= edges[:, None]).sum(dim=1)
+    ranks = 0.5 * (higher + not_lower) + 1
+    return math.fsum((1 / ranks).float().tolist()) / edges.numel()

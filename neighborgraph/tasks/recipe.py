@@ -12,6 +12,8 @@ from neighborgraph.checks import nearest
 from neighborgraph.data.interaction_log import METHODS
 from neighborgraph.data.interactions import PROTOCOLS
 from neighborgraph.errors import ConfigError
+from neighborgraph.tasks.fields import choice, number
+from neighborgraph.tasks.link_settings import LinkSettings, PredictorSettings, PublishedLinks
 from neighborgraph.tasks.pairs import SAMPLERS
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -20,21 +22,6 @@ DEFAULT_TASK = "node classification"
 WORD = re.compile(r"[A-Za-z][A-Za-z-]*")
 Table = dict[str, Any]
 T = TypeVar("T")
-
-
-def number(
-    low: float = -math.inf, high: float = math.inf, default: Any = MISSING, optional: bool = False
-) -> Any:
-    """A field with an allowed range [low, high]; an optional one may be None, which is absent."""
-    metadata = {"low": low, "high": high}
-    if optional:
-        return field(default=None, metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-def choice(*values: str) -> Any:
-    """A field with one of ``values``, the first when nothing is said."""
-    return field(default=values[0], metadata={"values": values})
 
 
 @dataclass(frozen=True)
@@ -142,6 +129,9 @@ class PublishedRanking:
         return {"test_recall@20": (self.recall_20, None), "test_ndcg@20": (self.ndcg_20, None)}
 
 
+PublishedFigures = Published | PublishedRanking | PublishedLinks
+"""What a recipe's section ``[published]`` may be."""
+
 SECTIONS: dict[str, dict[str, type]] = {
     "node classification": {
         "data": DataSettings,
@@ -163,6 +153,13 @@ SECTIONS: dict[str, dict[str, type]] = {
         "training": TrainingSettings,
         "published": PublishedRanking,
     },
+    "link prediction": {
+        "predictor": PredictorSettings,
+        "links": LinkSettings,
+        "optimizer": OptimizerSettings,
+        "training": TrainingSettings,
+        "published": PublishedLinks,
+    },
 }
 """Task to the sections that its recipes have beside ``[model]``."""
 
@@ -182,6 +179,8 @@ class Recipe:
         turns: How experts take turns, for mixtures.
         split: How interactions are split, for recommendation.
         batches: How pairs are drawn, for recommendation.
+        predictor: What scores links, for link prediction.
+        links: How links are learned and judged, for link prediction.
     """
 
     name: str
@@ -189,11 +188,13 @@ class Recipe:
     model: Mapping[str, int | float | bool | str]
     optimizer: OptimizerSettings
     training: TrainingSettings
-    published: Published | PublishedRanking | None
+    published: PublishedFigures | None
     data: DataSettings = DataSettings()
     turns: TurnSettings = TurnSettings()
     split: SplitSettings = SplitSettings()
     batches: BatchSettings = BatchSettings()
+    predictor: PredictorSettings = field(default_factory=PredictorSettings)
+    links: LinkSettings = field(default_factory=LinkSettings)
 
     def flat(self) -> dict[str, Any]:
         """Every number under its dotted name, as ``--set`` spells it; not the published ones."""

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from neighborgraph.bench.assembly import assemble, check_options
-from neighborgraph.data import load, load_interactions
+from neighborgraph.data import load, load_interactions, load_links
 from neighborgraph.errors import ConfigError
-from neighborgraph.models import GCN, LightGCN, MowstStarGCN
+from neighborgraph.models import GCN, LightGCN, LinkPredictor, MowstStarGCN
 from neighborgraph.tasks import (
+    LinkPrediction,
     MixtureClassification,
     NodeClassification,
     Recommendation,
@@ -64,6 +65,35 @@ def test_models_of_another_task() -> None:
         check_options(INTERACTIONS, "gcn", recipe)
     with pytest.raises(TypeError, match="no task for str"):
         assemble("tiny", "gcn", recipe, 0, CPU)  # pyright: ignore[reportArgumentType]
+
+
+def test_links_are_told_from_other_pairs() -> None:
+    links = load_links("tiny-links")
+    recipe = load_recipe("gcn", "tiny-links", ["links.batch_size=77"])
+    check_options(links, "gcn", recipe)
+    model, task = assemble(links, "gcn", recipe, 3, CPU)
+    assert isinstance(model, LinkPredictor)
+    assert isinstance(model.encoder, GCN)
+    assert model.embedding is None
+    assert isinstance(task, LinkPrediction)
+    assert (task.batch_size, task.seed) == (77, 3)
+    model, _ = assemble(replace(links, x=None), "gcn", recipe, 3, CPU)
+    assert isinstance(model, LinkPredictor)
+    assert model.embedding is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("mlp", "model.dropout=0.5", "mlp has no recipe for links, and this one is for node"),
+        ("gcn", "model.layer=3", "gcn has no option 'layer'; did you mean 'layers'"),
+        ("gcn", "predictor.dropout=1.0", r"predictor: dropout=1.0 is outside \[0, 1\)"),
+        ("gcn", "links.validation_edges=true", "must be false for tiny-links: its rules do not"),
+    ],
+)
+def test_wrong_options_for_links(name: str, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_options(load_links("tiny-links"), name, load_recipe(name, "tiny-links", [override]))
 
 
 CUDA_CASES = [

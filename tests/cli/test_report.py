@@ -25,23 +25,35 @@ def said(capsys, *typed: str, code: int = 0) -> tuple[str, str]:
 
 @needs_ogb
 @pytest.mark.parametrize(
-    ("name", "scale"),
-    [("ogbn-arxiv", "0.003"), ("ogbn-products", "0.0003"), ("ogbn-proteins", "0.003")],
+    ("name", "scale", "models", "metric"),
+    [
+        ("ogbn-arxiv", "0.003", "dagnn,gcn", "val acc %"),
+        ("ogbn-products", "0.0003", "dagnn,gcn", "val acc %"),
+        ("ogbn-proteins", "0.003", "dagnn,gcn", "val ROC-AUC %"),
+        ("ogbl-ddi", "0.03", "sage,gcn", "val Hits@20 %"),
+        ("ogbl-collab", "0.002", "sage,gcn", "val Hits@50 %"),
+        ("ogbl-citation2", "0.0001", "sage,gcn", "val MRR %"),
+    ],
 )
-def test_round_trip(capsys, tmp_path: Path, name: str, scale: str) -> None:
-    root, out = tmp_path / "data", tmp_path / "runs"
+def test_round_trip(
+    capsys, tmp_path: Path, name: str, scale: str, models: str, metric: str
+) -> None:
+    root, out, other = tmp_path / "data", tmp_path / "runs", models.split(",")[0]
     options = ["--homophily", "0.6", "--classes", "4", "--seed", "5"]
     text, _ = said(capsys, "data", "synth", name, "--scale", scale, "--out", str(root), *options)
     assert "SYNTHETIC" in text
     short = ["--set", "training.epochs=6", "--set", "model.hidden_channels=16", "--device", "cpu"]
-    run = ["run", "dagnn,gcn", name, "--data-root", str(root), "--out", str(out), *short]
+    if name.startswith("ogbl"):
+        short += ["--set", "predictor.hidden_channels=16", "--set", "links.batch_size=300"]
+        short += ["--set", "optimizer.lr=0.03"]
+    run = ["run", models, name, "--data-root", str(root), "--out", str(out), *short]
     table, _ = said(capsys, *run, "--seeds", "2")
     rows = table.splitlines()[2:]
     assert [row.split()[:3] for row in rows] == [
-        ["dagnn", f"synthetic-{name}", "2"],
+        [other, f"synthetic-{name}", "2"],
         ["gcn", f"synthetic-{name}", "2"],
     ]
-    assert ("val ROC-AUC %" if name == "ogbn-proteins" else "val acc %") in table
+    assert metric in table
     assert rows[0].split()[-1] == rows[1].split()[-1] == "-"  # no published figure beside it
 
     for record in read_records(out / "records.jsonl"):
@@ -65,15 +77,15 @@ def test_round_trip(capsys, tmp_path: Path, name: str, scale: str) -> None:
     assert table_again == table
     text, problem = said(capsys, "report", "--ogb", str(out), code=2)
     assert text == ""
-    assert f"dagnn on synthetic-{name} --set training.epochs=6" in problem
+    assert f"{other} on synthetic-{name} --set training.epochs=6" in problem
     assert problem.count("lacks the seeds 2, 3, 4, 5, 6, 7, 8, 9") == 2
 
     # OGB's number of seeds is the default, and those that are there are kept.
-    said(capsys, *[word.replace("dagnn,gcn", "gcn") for word in run], "--resume")
+    said(capsys, *[word.replace(models, "gcn") for word in run], "--resume")
     text, problem = said(capsys, "report", str(out), "--ogb", code=2)
     assert text.startswith(f"SYNTHETIC DATA, NOT FOR SUBMISSION: synthetic-{name}")
     assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in text
-    assert "dagnn" in problem
+    assert f"{other} on" in problem
     assert "gcn on" not in problem
 
 

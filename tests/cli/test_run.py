@@ -42,6 +42,32 @@ def test_a_tiny_run_stands_beside_no_published_figure(capsys, tmp_path: Path) ->
     assert table[2].split()[-1] == "-"
 
 
+def test_links_are_predicted_by_models_of_nodes(capsys, tmp_path: Path) -> None:
+    small = ["--set", "model.hidden_channels=16", "--set", "predictor.hidden_channels=16"]
+    table, _ = run(capsys, tmp_path, "gcn,sage", "ogbl-collab", "--tiny", "--seeds", "2", *small)
+    assert [line.split()[:3] for line in table[2:]] == [
+        ["gcn", "tiny-links", "2"],
+        ["sage", "tiny-links", "2"],
+    ]
+    assert "test Hits@20 %" in table[0]
+    records = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    assert all(set(r["metrics"]) == {"val_hits@20", "test_hits@20"} for r in records)
+    assert all(r["recipe"].endswith("/ogbl-collab") for r in records)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["mlp", "tiny-links"], "mlp has no recipe for links"),
+        (["lightgcn", "ogbl-ddi"], "unknown data set for lightgcn 'ogbl-ddi'"),
+        (["gcn", "ogbl-dd"], "unknown data set 'ogbl-dd'; did you mean 'ogbl-ddi'"),
+    ],
+)
+def test_links_that_cannot_be_predicted(capsys, tmp_path: Path, typed, message: str) -> None:
+    assert main(["run", *typed, "--device", "cpu", "--out", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_resume_trains_only_what_is_missing(capsys, tmp_path: Path) -> None:
     run(capsys, tmp_path, "mlp", "digits", "--tiny", "--seeds", "2")
     table, _ = run(capsys, tmp_path, "mlp", "digits", "--tiny", "--seeds", "3", "--resume")

@@ -1,7 +1,9 @@
 """GraphSAGE against its equation in fp64, against PyG with gradients, and under a permutation."""
 
+import pytest
 import torch
 
+from neighborgraph.errors import InputError
 from neighborgraph.graph import Graph
 from neighborgraph.models import SAGE
 from neighborgraph.tasks.node_classification import sparse_when_small
@@ -60,3 +62,31 @@ def test_permuting_nodes_permutes_the_output(graph) -> None:
     model, x, order = build(), torch.randn(40, 6), torch.randperm(40)
     moved = Graph.from_edge_index(order.argsort()[graph.edge_index], 40)
     torch.testing.assert_close(model(x[order], moved), model(x, graph)[order])
+
+
+def test_more_layers_and_whole_features(graph) -> None:
+    from torch_geometric.nn import GraphSAGE
+
+    sizes = {"in_channels": 6, "hidden_channels": 8, "out_channels": 3}
+    model = SAGE(**sizes, dropout=0.0, layers=4, drop_features=False)
+    theirs = GraphSAGE(6, 8, num_layers=4, out_channels=3)
+    own = ["hidden", "middle.0", "middle.1", "out"]
+    with torch.no_grad():
+        for conv, name in zip(theirs.convs, own, strict=True):
+            first, *number = name.split(".")
+            neighbors = ".".join([f"{first}_neighbors", *number])
+            for part, ours in (
+                ("lin_r.weight", f"{name}.weight"),
+                ("lin_l.bias", f"{name}.bias"),
+                ("lin_l.weight", f"{neighbors}.weight"),
+            ):
+                conv.get_parameter(part).copy_(model.get_parameter(ours))
+    x = torch.randn(40, 6)
+    torch.testing.assert_close(model(x, graph), theirs(x, graph.edge_index))
+    spoiled = SAGE(**sizes, dropout=0.9, layers=2, drop_features=False)
+    seen = []
+    spoiled.hidden.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
+    spoiled(x, graph)
+    assert torch.equal(seen[0], x)
+    with pytest.raises(InputError, match="layers=1 must be at least 2"):
+        SAGE(in_channels=6, hidden_channels=8, out_channels=3, dropout=0.0, layers=1)

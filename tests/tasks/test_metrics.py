@@ -1,11 +1,11 @@
-"""Accuracy and the area under the ROC curve: hand tables and scikit-learn."""
+"""Accuracy, area, hits and reciprocal ranks: hand tables, scikit-learn and OGB's Evaluator."""
 
 import pytest
 import torch
 
 from neighborgraph.errors import InputError
 from neighborgraph.tasks import accuracy
-from neighborgraph.tasks.metrics import roc_auc
+from neighborgraph.tasks.metrics import hits, mrr, roc_auc
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,39 @@ def test_area_equals_scikit_learn_over_the_columns_that_have_one() -> None:
 def test_no_column_has_an_area() -> None:
     with pytest.raises(InputError, match="no column with both 0 and 1"):
         roc_auc(torch.randn(3, 2), torch.ones(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("edges", "k", "expected"),
+    [
+        ([5.0, 0.0], 1, 0.5),
+        ([4.0, 3.5], 1, 0.0),  # a tie is no hit
+        ([4.0, 3.5], 2, 1.0),
+        ([3.0, 3.1, 9.0], 2, 2 / 3),
+        ([-9.0], 5, 1.0),  # as the Evaluator has it for fewer negatives than k
+    ],
+)
+def test_hits_by_hand(edges, k: int, expected: float) -> None:
+    assert hits(torch.tensor(edges), torch.tensor([1.0, 4.0, 3.0, 2.0]), k) == expected
+
+
+@pytest.mark.parametrize(
+    ("edge", "negatives", "expected"),
+    [
+        (5.0, [1.0, 2.0, 3.0], 1.0),
+        (2.5, [1.0, 2.0, 3.0], 0.5),
+        (0.0, [1.0, 2.0, 3.0], 0.25),
+        (2.0, [1.0, 2.0, 3.0], 1 / 2.5),  # a tie counts half
+        (1.0, [1.0, 1.0, 1.0], 1 / 2.5),
+    ],
+)
+def test_mrr_by_hand(edge: float, negatives, expected: float) -> None:
+    found = mrr(torch.tensor([edge, 9.0]), torch.tensor([negatives, [0.0, 1.0, 2.0]]))
+    assert found == pytest.approx((expected + 1) / 2, rel=1e-7)
+
+
+def test_no_edge_has_no_metric() -> None:
+    with pytest.raises(InputError, match="edges is empty; hits"):
+        hits(torch.empty(0), torch.zeros(3), 1)
+    with pytest.raises(InputError, match="edges is empty; mrr"):
+        mrr(torch.empty(0), torch.empty(0, 3))

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from neighborgraph.data import DATASETS, INTERACTIONS, NODES, load_interactions
+from neighborgraph.data import DATASETS, INTERACTIONS, LINKS, NODES, load_interactions
 from neighborgraph.errors import ConfigError
-from neighborgraph.models import MODELS, Recommender, build, build_recommender
+from neighborgraph.models import (
+    MODELS,
+    Recommender,
+    build,
+    build_link_predictor,
+    build_recommender,
+)
 from neighborgraph.tasks.recipe import RECIPES, load_recipe, recipe_names
 
 GOOD = """
@@ -26,7 +32,7 @@ def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
 
 
 def test_number_of_recipes() -> None:
-    assert len(recipe_names()) == 72
+    assert len(recipe_names()) == 80
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -38,10 +44,14 @@ def test_every_recipe_builds_its_model_for_a_known_data_set(name: str) -> None:
     assert dataset == "default" or dataset in DATASETS
     recommends = recipe.task == "recommendation"
     assert issubclass(MODELS[model], Recommender) == recommends
-    assert dataset == "default" or dataset in (INTERACTIONS if recommends else NODES)
+    links = recipe.task == "link prediction"
+    kind = INTERACTIONS if recommends else LINKS if links else NODES
+    assert dataset == "default" or dataset in kind
     if recommends:
         few = load_interactions("tiny-interactions").split(0, **vars(recipe.split))
         build_recommender(model, few.num_users, few.num_items, few.train, **recipe.model)
+    elif links:
+        build_link_predictor(model, None, 30, vars(recipe.predictor), **recipe.model)
     else:
         build(model, 10, 3, **recipe.model)
     if recipe.published is not None:
@@ -219,3 +229,13 @@ def test_byte_order_mark_and_crlf(tmp_path: Path) -> None:
 def test_absent_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read the recipe .*default\.toml"):
         load_recipe("m", "d", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("gcn/ogbl-citation2", 296_449), ("sage/ogbl-citation2", 460_289)]
+)
+def test_links_have_the_parameters_of_ogbs_examples(name: str, parameters: int) -> None:
+    model, dataset = name.split("/")
+    recipe = load_recipe(model, dataset)
+    built = build_link_predictor(model, 128, 9, vars(recipe.predictor), **recipe.model)
+    assert sum(parameter.numel() for parameter in built.parameters()) == parameters
