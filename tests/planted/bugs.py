@@ -303,7 +303,7 @@ BUGS = (
     ),
     Bug(
         "threads forget what was drawn before",
-        "cuda/sample.cu",
+        "cuda/common/draw.cuh",
         "seen |= out[other] == number",
         "seen = out[other] == number",
         ("tests/ops/test_sample.py",),
