@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from neighborgraph.nn.accelerate import Report, accelerate, restore
 from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout
 from neighborgraph.nn.gated_propagate import GatedPropagate
+from neighborgraph.nn.hop_features import hop_features
+from neighborgraph.nn.positions import random_projection
 from neighborgraph.nn.propagate import (
     KHopPropagate,
     propagate,
@@ -51,8 +53,10 @@ __all__ = [
     "ShardedEmbedding",
     "accelerate",
     "feature_dropout",
+    "hop_features",
     "propagate",
     "propagate_sum",
+    "random_projection",
     "restore",
     "symmetric_scale",
 ]
