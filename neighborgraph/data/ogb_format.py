@@ -29,6 +29,9 @@ class Format(ABC):
         homophily: Fraction of the edges that join two nodes of a class.
         max_degree: Most neighbours of a node.
         archive: Where OGB keeps it.
+        most_pairs: Fraction of all pairs of nodes that a made-up one joins at most, since edges
+            are found by trying.
+        most_neighbors: Fraction of all nodes that one of a made-up one neighbours, about at most.
     """
 
     nodes: int
@@ -41,6 +44,8 @@ class Format(ABC):
     homophily: float
     max_degree: int
     archive: str
+    most_pairs: float = 1 / 8
+    most_neighbors: float = 1 / 8
 
     split_ending: ClassVar[str]
     """How the names of the files of a split end."""
@@ -201,9 +206,11 @@ LINK_FORMATS = {
         part_sizes=(1_067_911, 133_489, 133_489),
         both_directions=True,
         node_file=None,
-        homophily=0.6,
+        homophily=0.4,
         max_degree=2_000,
         archive="https://snap.stanford.edu/ogb/data/linkproppred/ddi.zip",
+        most_pairs=0.16,  # the real one joins more than an eighth
+        most_neighbors=0.5,
         negatives=(101_882, 95_599),
         hits=20,
     ),

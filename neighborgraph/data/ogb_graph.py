@@ -22,7 +22,7 @@ class SyntheticSettings:
     Attributes:
         name: A key of ``OGB_FORMATS``.
         scale: Fraction of the real one's nodes and edges; where this would join more than an eighth
-            of all pairs of nodes, edges are left out.
+            of all pairs of nodes, in ogbl-ddi 0.16, edges are left out.
         homophily: Fraction of the edges that join two nodes of a class; that of the real one
             where it is None.
         tail: Exponent g of the power law of the degrees, P(d) ~ d^-g.
@@ -69,8 +69,8 @@ class SyntheticSettings:
 
     def num_edges(self, of_the_real_one: int) -> int:
         """Edges to draw: the real one's, scaled, or as many as the nodes have room for."""
-        # A small graph is at most an eighth full: different pairs are found by trying.
-        return min(round(self.scale * of_the_real_one), self.num_nodes**2 // 16)
+        room = int(self.form.most_pairs * self.num_nodes**2 / 2)
+        return min(round(self.scale * of_the_real_one), room)
 
     @property
     def share_inside(self) -> float:
@@ -106,7 +106,7 @@ def draw_nodes(random: np.random.Generator, settings: SyntheticSettings) -> Node
     weight = (1 - random.random(count)) ** (-1 / (settings.tail - 1))
     mean_degree = 2 * settings.form.edges / settings.form.nodes
     # No node shall neighbour nearly all of a small graph.
-    most = min(settings.form.max_degree, count / 8)
+    most = min(settings.form.max_degree, settings.form.most_neighbors * count)
     weight = weight.clip(max=weight.mean() * max(1.0, most / mean_degree))
     order = np.argsort(label, kind="stable")
     total = np.concatenate([[0.0], weight[order].cumsum()])

@@ -30,9 +30,10 @@ def test_unknown_name() -> None:
 def test_what_nothing_was_said_about() -> None:
     arxiv, ddi = SyntheticSettings("ogbn-arxiv", 0.1), SyntheticSettings("ogbl-ddi", 0.1)
     assert (arxiv.num_nodes, arxiv.num_classes, arxiv.share_inside) == (16_934, 40, 0.65)
-    assert (ddi.num_nodes, ddi.num_classes, ddi.share_inside) == (427, 8, 0.6)
+    assert (ddi.num_nodes, ddi.num_classes, ddi.share_inside) == (427, 8, 0.4)
     assert arxiv.num_edges(1_166_243) == 116_624
-    assert ddi.num_edges(1_334_889) == 427**2 // 16
+    assert ddi.num_edges(1_334_889) == 14_586  # 0.16 of all pairs
+    assert SyntheticSettings("ogbl-ddi", 1.0).num_edges(1_334_889) == 1_334_889
 
 
 def test_nodes_edges_and_features() -> None:

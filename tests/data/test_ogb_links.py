@@ -194,7 +194,7 @@ DAMAGES = [
     ("ogbl-ddi", "test", emptied, "the test split is empty"),
     ("ogbl-ddi", "test", turned, r"test negatives must have shape \[2, Q\]"),
     ("ogbl-ddi", "test", as_numbers, "edge of split test holds torch.float64 in the place of ids"),
-    ("ogbl-ddi", "train", shorten("edge", 9), "9 training edges, but the graph has 361"),
+    ("ogbl-ddi", "train", shorten("edge", 9), "9 training edges, but the graph has 462"),
     ("ogbl-ddi", "train", put("edge", 0, 85), r"training edges hold node ids outside \[0, 85\)"),
     ("ogbl-ddi", "train", put("edge", 0, 3), "the split is that of another graph"),
     (
@@ -236,7 +236,7 @@ def test_sizes_of_what_is_not_labelled(root: Path) -> None:
     for part in ("train", "valid", "test"):
         content = read_part(root, "ogbl-ddi", part)
         torch.save(content, part_file(root, "ogbl-ddi", part))
-    with pytest.raises(DataFileError, match="85 nodes and 361 edges, but ogbl-ddi has 4267"):
+    with pytest.raises(DataFileError, match="85 nodes and 462 edges, but ogbl-ddi has 4267"):
         load_links("ogbl-ddi", root)
 
 

@@ -60,9 +60,8 @@ def test_sizes(root: Path, name: str) -> None:
     train, val, test = map(edges_of, parts)
     assert np.array_equal(read(root, name, "edge"), train)
     assert read(root, name, "num-edge-list").item() == len(train)
-    room = (
-        nodes**2 // 16 / sum(form.part_sizes)
-    )  # a small ddi has not as many as its scale asks for
+    # A small ddi has not as many as its scale asks for.
+    room = form.most_pairs * nodes**2 / 2 / sum(form.part_sizes)
     for edges, size in zip((train, val, test), form.part_sizes, strict=True):
         assert edges.dtype == np.int64
         assert len(edges) == pytest.approx(min(scale, room) * size, rel=0.02, abs=2)
@@ -149,3 +148,14 @@ def test_every_pair_that_is_apart_can_be_drawn() -> None:
     assert [set(row) for row in targets.tolist()] == [{2, 3}, {0, 1}]
     with pytest.raises(ConfigError, match="too few nodes for 5 pairs without an edge"):
         draw_apart(random, joined, 5, settings)
+
+
+def test_ddi_at_full_size_has_the_real_ones_numbers(tmp_path: Path) -> None:
+    name, form = "ogbl-ddi", LINK_FORMATS["ogbl-ddi"]
+    write_synthetic(SyntheticSettings(name, 1.0), tmp_path)
+    train, val, test = (read_part(tmp_path, name, part) for part in ("train", "valid", "test"))
+    assert tuple(len(part["edge"]) for part in (train, val, test)) == form.part_sizes
+    assert (len(val["edge_neg"]), len(test["edge_neg"])) == form.negatives
+    degree = np.bincount(train["edge"].ravel())
+    assert len(degree) == form.nodes
+    assert 1500 < degree.max() < 2400
