@@ -10,6 +10,7 @@ from neighborgraph.tasks.ranker import Ranker
 from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
 from neighborgraph.tasks.recipe import Recipe, load_recipe
 from neighborgraph.tasks.recommendation import Recommendation
+from neighborgraph.tasks.sampled_classification import SampledClassification
 
 __all__ = [
     "BinaryMixtureClassification",
@@ -22,6 +23,7 @@ __all__ = [
     "RankingMetrics",
     "Recipe",
     "Recommendation",
+    "SampledClassification",
     "Task",
     "accuracy",
     "evaluate_ranking",
