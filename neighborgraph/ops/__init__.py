@@ -8,6 +8,19 @@ from neighborgraph.ops.attend import (
     attend_with_lse,
     attend_with_weights,
 )
+from neighborgraph.ops.neighbor_cache import (
+    Hashed,
+    Joint,
+    Neighbors,
+    NeighborTable,
+    Recent,
+    insert_events,
+    insert_neighbors,
+    join_neighbors,
+    load_table,
+    lookup_neighbors,
+    save_table,
+)
 from neighborgraph.ops.precompile import precompile_aggregate, precompile_attend
 from neighborgraph.ops.sample import Draw, Population, relabel, sample_neighbors
 from neighborgraph.ops.topk import topk
@@ -16,14 +29,25 @@ __all__ = [
     "Additive",
     "Dot",
     "Draw",
+    "Hashed",
+    "Joint",
+    "NeighborTable",
+    "Neighbors",
     "Population",
+    "Recent",
     "aggregate",
     "attend",
     "attend_with_lse",
     "attend_with_weights",
+    "insert_events",
+    "insert_neighbors",
+    "join_neighbors",
+    "load_table",
+    "lookup_neighbors",
     "precompile_aggregate",
     "precompile_attend",
     "relabel",
     "sample_neighbors",
+    "save_table",
     "topk",
 ]
