@@ -28,7 +28,7 @@ STREAMS = 250
 
 
 def random_stream(seed: int, nodes: int, events: int, dtype: torch.dtype = torch.int64) -> Stream:
-    """Ends with a few hubs, self-loops and repeated pairs; a third of the times are tied."""
+    """Ends with a few hubs, loops and repeated pairs; a third of the times are tied; large ids."""
     draw = torch.Generator().manual_seed(seed)
     source, destination = (
         (torch.rand(events, generator=draw) ** 2 * nodes).long() for _ in range(2)
@@ -39,7 +39,7 @@ def random_stream(seed: int, nodes: int, events: int, dtype: torch.dtype = torch
     destination = torch.where(again, source, destination) if seed % 3 == 0 else destination
     time = torch.randint(0, max(1, 2 * events), (events,), generator=draw).sort().values - 5
     step = torch.randint(1, 4, (events,), generator=draw)
-    return source, destination, time.to(dtype), step.cumsum(0) - step[:1]
+    return source, destination, time.to(dtype), step.cumsum(0) - step[:1] + seed % 3 * 2**40
 
 
 def batches_of(stream: Stream, size: int) -> list[Stream]:
