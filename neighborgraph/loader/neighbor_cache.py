@@ -9,6 +9,7 @@ from neighborgraph.ops.neighbor_cache import (
     insert_events,
     lookup_neighbors,
 )
+from neighborgraph.ops.sample import relabel
 
 
 class NeighborCache:
@@ -51,11 +52,12 @@ class NeighborCache:
             DtypeError: ``n_id`` is no int64 tensor.
         """
         found = lookup_neighbors(self.table, n_id)
-        shown = found.mask
-        neighbor, node = found.neighbor[shown], n_id[:, None].expand_as(shown)[shown]
-        nodes, place = torch.cat([n_id, neighbor, node]).unique(return_inverse=True)
-        edge_index = place[n_id.numel() :].view(2, -1)
-        return nodes, edge_index, found.event[shown]
+        # A GPU is waited for twice: for the number of neighbours, and of different nodes.
+        shown = found.event.flatten().ge(0).nonzero().flatten()
+        neighbor, event = (part.flatten()[shown] for part in (found.neighbor, found.event))
+        nodes, place = ascending(torch.cat([n_id, neighbor]))
+        asked, others = place.split([n_id.numel(), neighbor.numel()])
+        return nodes, torch.stack([others, asked[shown // self.size]]), event
 
     def insert(self, src: Tensor, dst: Tensor) -> None:
         """Let both ends of each event remember the other.
@@ -78,3 +80,12 @@ class NeighborCache:
         """Forget all events and begin again with number 0."""
         self.table.reset()
         self.cur_e_id = 0
+
+
+def ascending(nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """The different nodes in order, and the place of each; ``unique`` would sort all of them."""
+    different, number = relabel(nodes[:0], nodes)
+    different, order = different.sort()
+    place = torch.empty_like(order)
+    place[order] = torch.arange(order.numel(), device=order.device)
+    return different, place[number]
