@@ -6,10 +6,12 @@ import torch
 from torch import nn
 
 from neighborgraph import models
-from neighborgraph.data import InteractionLog, MultiLabelDataset, NodeDataset
+from neighborgraph.data import BinaryDataset, InteractionLog, MultiLabelDataset, NodeDataset
 from neighborgraph.data.recommend import load_tiny_interactions
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks import (
+    BinaryClassification,
+    BinaryMixtureClassification,
     MixtureClassification,
     MultiLabelClassification,
     NodeClassification,
@@ -20,6 +22,14 @@ from neighborgraph.tasks import (
 from neighborgraph.tasks.processes import ALONE, Processes
 
 Dataset = NodeDataset | InteractionLog
+
+TASKS: dict[type[NodeDataset], tuple[type[NodeClassification], type[MixtureClassification] | None]]
+TASKS = {
+    NodeDataset: (NodeClassification, MixtureClassification),
+    BinaryDataset: (BinaryClassification, BinaryMixtureClassification),
+    MultiLabelDataset: (MultiLabelClassification, None),
+}
+"""What a model of nodes, and a mixture of two of them, is trained for."""
 
 
 @singledispatch
@@ -53,15 +63,14 @@ def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
     sizes = dataset.x.shape[1], dataset.num_classes
     model = models.build(name, *sizes, **recipe.model).to(device)
     settings = {"seed": seed, "row_normalize": recipe.data.row_normalize, "device": device}
-    several = isinstance(dataset, MultiLabelDataset)
-    if isinstance(model, models.MowstModel):
-        if several:
-            raise ConfigError(
-                f"{name} mixes experts of one label a node, but {dataset.name} has several"
-            )
-        return model, MixtureClassification(dataset, turns=recipe.turns, **settings)
-    kind = MultiLabelClassification if several else NodeClassification
-    return model, kind(dataset, **settings)
+    of_one, of_two = TASKS[type(dataset)]
+    if not isinstance(model, models.MowstModel):
+        return model, of_one(dataset, **settings)
+    if of_two is None:
+        raise ConfigError(
+            f"{name} mixes experts of one label a node, but {dataset.name} has several"
+        )
+    return model, of_two(dataset, turns=recipe.turns, **settings)
 
 
 @assemble.register

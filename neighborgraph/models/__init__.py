@@ -12,6 +12,7 @@ from neighborgraph.errors import ConfigError
 from neighborgraph.models.confidence import ConfidenceGate, dispersion
 from neighborgraph.models.dagnn import DAGNN
 from neighborgraph.models.gcn import GCN
+from neighborgraph.models.largegt import LargeGT, LargeGTGlobal, LargeGTLocal, TokenModel
 from neighborgraph.models.lightgcn import LightGCN
 from neighborgraph.models.mlp import MLP
 from neighborgraph.models.mowst import MowstModel, MowstStarModel, Opinions
@@ -41,6 +42,9 @@ __all__ = [
     "MODELS",
     "SAGE",
     "ConfidenceGate",
+    "LargeGT",
+    "LargeGTGlobal",
+    "LargeGTLocal",
     "LightGCN",
     "MowstGCN",
     "MowstModel",
@@ -50,6 +54,7 @@ __all__ = [
     "MowstStarSAGE",
     "Opinions",
     "Recommender",
+    "TokenModel",
     "UltraGCN",
     "build",
     "build_recommender",

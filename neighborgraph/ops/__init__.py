@@ -22,7 +22,14 @@ from neighborgraph.ops.neighbor_cache import (
     save_table,
 )
 from neighborgraph.ops.precompile import precompile_aggregate, precompile_attend
-from neighborgraph.ops.sample import Draw, Population, relabel, sample_neighbors
+from neighborgraph.ops.sample import (
+    Draw,
+    Population,
+    TwoHops,
+    relabel,
+    sample_neighbors,
+    sample_two_hops,
+)
 from neighborgraph.ops.topk import topk
 
 __all__ = [
@@ -35,6 +42,7 @@ __all__ = [
     "Neighbors",
     "Population",
     "Recent",
+    "TwoHops",
     "aggregate",
     "attend",
     "attend_with_lse",
@@ -48,6 +56,7 @@ __all__ = [
     "precompile_attend",
     "relabel",
     "sample_neighbors",
+    "sample_two_hops",
     "save_table",
     "topk",
 ]

@@ -96,6 +96,20 @@ class NodeClassification(Task):
         return scores.argmax(dim=-1)
 
 
+class BinaryClassification(NodeClassification):
+    """Each node is of one of two classes; the metric is the area under the ROC curve of class 1."""
+
+    metric: ClassVar[str] = "rocauc"
+
+    def measure(self, scores: Tensor, labels: Tensor) -> float:
+        """Area under the ROC curve."""
+        return roc_auc(self.predict(scores)[:, None], labels[:, None])
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """What the data set's own evaluator is given: by how much class 1 is ahead."""
+        return scores[:, 1] - scores[:, 0]
+
+
 class MultiLabelClassification(NodeClassification):
     """Each node has several labels that are 0 or 1; the metric is the area under the ROC curve."""
 

@@ -22,6 +22,7 @@ from neighborgraph.ops import (
     NeighborTable,
     Population,
     Recent,
+    TwoHops,
     aggregate,
     attend,
     attend_with_weights,
@@ -30,6 +31,7 @@ from neighborgraph.ops import (
     lookup_neighbors,
     relabel,
     sample_neighbors,
+    sample_two_hops,
     topk,
 )
 from neighborgraph.ops.compress import compress
@@ -106,6 +108,9 @@ def run_sample(graph: Graph) -> None:
         for count, replace in product((-1, 1, 5, 40), (False, True)):
             sample = sample_neighbors(population, row, count, Draw(1), until=until, replace=replace)
             relabel(row, sample.source)
+    if graph.num_rows == graph.num_cols:
+        for count in (1, 5, 40):
+            sample_two_hops(TwoHops.of(graph), row, count, Draw(1))
 
 
 def run_topk(graph: Graph, dtype: torch.dtype) -> None:
