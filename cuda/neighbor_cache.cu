@@ -46,8 +46,8 @@ struct Lines {
         Time before = i ? at[i - 1] : last_time;
         Integer number_before = i ? number[i - 1] : last_event;
         bool rises = number[i] > number_before || (i && !mirrored && number[i] == number_before);
-        bool inside = node[i] >= 0 && node[i] < rows && other[i] >= 0;
-        return inside && (!mirrored || other[i] < rows) && number[i] >= 0 && rises &&
+        bool inside = node[i] >= 0 && node[i] < rows && other[i] >= -1;
+        return inside && (!mirrored || (other[i] >= 0 && other[i] < rows)) && number[i] >= 0 && rises &&
                at[i] >= before && at[i] - at[i] == 0;  // which infinity is not
     }
 };
@@ -77,7 +77,7 @@ struct Slots {
 };
 
 // key [entries]: the row of each entry, or with `hashed` the slot among all; behind all of them for
-// the second half of a loop. Clears valid [1] where a line is wrong.
+// the second half of a loop and for a line without a neighbour. Clears valid [1] where a line is wrong.
 template <class Time>
 __global__ void neighbor_cache_keys(
     const Integer* node, const Integer* other, const Time* at, const Integer* number,
@@ -89,7 +89,7 @@ __global__ void neighbor_cache_keys(
     Integer from = lines.from(t), to = lines.to(t);
     Slots<Time> slots{nullptr, nullptr, nullptr, nullptr, size, 0};
     key[t] = hashed ? from * size + slots.slot_of(to, mix(seed)) : from;
-    if (lines.reversed(t) && from == to) key[t] = hashed ? rows * size : rows;
+    if (to < 0 || (lines.reversed(t) && from == to)) key[t] = hashed ? rows * size : rows;
     if (!lines.reversed(t) && !lines.is_valid(lines.line(t), *last_time, *last_event, rows))
         *valid = 0;
 }

@@ -89,6 +89,22 @@ def test_one_node_in_all_events_of_a_batch(device: str, size: int) -> None:
     assert lookup_neighbors(table, event + 1).mask.sum() == 1200
 
 
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+def test_neighbours_of_neighbours_go_in_as_they_were_found(device: str, policy) -> None:
+    """-1 for none is left out, but counts as seen."""
+    hops = [NeighborTable.empty(6, policy, device=device) for _ in range(2)]
+    ends = torch.tensor([[0, 2, 1], [1, 3, 2]], device=device)
+    for turn, (u, v) in enumerate(ends.T.tolist()):
+        event = integers(turn, device)
+        of_other = lookup_neighbors(hops[0], integers(v, device)).neighbor.flatten()
+        several = event.expand(len(of_other)).contiguous()
+        insert_neighbors(hops[1], several * 0 + u, of_other, several, several)
+        insert_events(hops[0], integers(u, device), integers(v, device), event, event)
+    assert seen_by(hops[1], 1) == {(3, 2, 2)}
+    assert (hops[1].event >= 0).sum() == 1
+    assert hops[1].last_event.item() == 2
+
+
 # Arguments of one event that are changed, and how the refusal reads.
 WRONG: list[tuple[dict, type[Exception], str]] = [
     ({"source": [5]}, IdError, r"source\[0\] = 5 is outside \[0, 5\), the nodes of the table"),
@@ -160,8 +176,8 @@ def test_neighbours_in_one_direction_are_refused_by_their_own_names() -> None:
     table, one = filled(Recent(3)), integers(1)
     with pytest.raises(IdError, match=r"node\[0\] = 5 is outside \[0, 5\)"):
         insert_neighbors(table, one * 5, one, one * 11, one * 9)
-    with pytest.raises(InputError, match=r"neighbor\[0\] = -1 is negative"):
-        insert_neighbors(table, one, -one, one * 11, one * 9)
+    with pytest.raises(InputError, match=r"neighbor\[0\] = -2 is below -1, which stands for"):
+        insert_neighbors(table, one, -2 * one, one * 11, one * 9)
     with pytest.raises(InputError, match=r"event\[0\] = 4 must rise from the latest event = 4"):
         insert_neighbors(table, one, one, one * 11, one * 4)
     pair = torch.tensor([1, 1])

@@ -144,7 +144,7 @@ def expect_lines(num_nodes, last_time, last_event, lines, mirrored) -> None:
         raise IdError(f"{names[1]}[{line}] = {other[line]} is outside {nodes}")
     raise InputError(
         {
-            OTHER: f"{names[1]}[{line}] = {other[line]} is negative; ids of neighbours begin at 0",
+            OTHER: f"{names[1]}[{line}] = {other[line]} is below -1, which stands for none",
             EVENT: f"event[{line}] = {number[line]} is negative; ids of events begin at 0",
             TIME: f"time[{line}] = {at[line]} must be finite",
             TIME_FALLS: f"time[{line}] = {at[line]} is a past event: it is before "
@@ -181,7 +181,7 @@ def first_fault(num_nodes, last_time, last_event, node, other, at, number, mirro
     for i in range(len(node)):
         if node[i] < 0 or node[i] >= num_nodes:
             return NODE, i
-        if other[i] < 0 or (mirrored and other[i] >= num_nodes):
+        if other[i] < -1 or (mirrored and not 0 <= other[i] < num_nodes):
             return OTHER, i
         if number[i] < 0:
             return EVENT, i
@@ -240,6 +240,12 @@ def request(neighbor, time, event, u, slot):
     prefetch(event, u, byte)
 
 
+@inlined
+def entries(node, other, mirrored):
+    """What a line writes: nothing without a neighbour, and a loop once."""
+    return 0 if other < 0 else 2 if mirrored and node != other else 1
+
+
 @numba_kernel
 def insert_recent(neighbor, time, event, feature, count, lines, vector, mirrored):
     """Give each node its neighbour; a mirrored line that is no loop is two."""
@@ -251,7 +257,7 @@ def insert_recent(neighbor, time, event, feature, count, lines, vector, mirrored
             request(neighbor, time, event, u, count[u] % size)
             if mirrored:
                 request(neighbor, time, event, v, count[v] % size)
-        for turn in range(2 if mirrored and node[line] != other[line] else 1):
+        for turn in range(entries(node[line], other[line], mirrored)):
             u, v = (other[line], node[line]) if turn else (node[line], other[line])
             slot = count[u] % size
             neighbor[u, slot] = v
@@ -274,7 +280,7 @@ def insert_hashed(neighbor, time, event, feature, lines, vector, mirrored, thres
             request(neighbor, time, event, u, slot_of(v, salt, size))
             if mirrored:
                 request(neighbor, time, event, v, slot_of(u, salt, size))
-        for turn in range(2 if mirrored and node[line] != other[line] else 1):
+        for turn in range(entries(node[line], other[line], mirrored)):
             u, v = (other[line], node[line]) if turn else (node[line], other[line])
             slot = slot_of(v, salt, size)
             is_empty = event[u, slot] < 0

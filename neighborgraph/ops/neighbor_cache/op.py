@@ -155,13 +155,14 @@ def insert_neighbors(
     """Let each node remember a neighbour, in one direction.
 
     Like `insert_events`, except that a neighbour may be any int64 from 0, also one without a row,
-    and that an event may have several lines, one after the other, such as the neighbours of a
-    neighbour.
+    and that an event may have several lines, one after the other. For neighbour -1, by which a
+    look-up reports an empty place, nothing is written, so that neighbours of neighbours can be
+    inserted as they were found.
 
     Args:
         table: Written into.
         node: [e] int64 nodes, whose rows are written.
-        neighbor: [e] int64 ids from 0.
+        neighbor: [e] int64 ids from 0, or -1 for none.
         time: [e] in the table's time dtype, never falling.
         event: [e] int64 ids from 0, never falling, and above those of earlier calls.
         feature: [e, F]; see `insert_events`.

@@ -72,7 +72,8 @@ def neighbor_cache_hashed(
 def entries(node: Tensor, other: Tensor, mirrored: bool) -> Iterator[tuple[int, int, int]]:
     """Line, node and neighbour of all that is written, in order."""
     for line, (u, v) in enumerate(zip(node.tolist(), other.tolist(), strict=True)):
-        yield line, u, v
+        if v >= 0:
+            yield line, u, v
         if mirrored and u != v:
             yield line, v, u
 
