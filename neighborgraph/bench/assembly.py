@@ -10,10 +10,8 @@ from neighborgraph.data import BinaryDataset, InteractionLog, MultiLabelDataset,
 from neighborgraph.data.recommend import load_tiny_interactions
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks import (
-    BinaryClassification,
     BinaryMixtureClassification,
     MixtureClassification,
-    MultiLabelClassification,
     NodeClassification,
     Recipe,
     Recommendation,
@@ -22,14 +20,6 @@ from neighborgraph.tasks import (
 from neighborgraph.tasks.processes import ALONE, Processes
 
 Dataset = NodeDataset | InteractionLog
-
-TASKS: dict[type[NodeDataset], tuple[type[NodeClassification], type[MixtureClassification] | None]]
-TASKS = {
-    NodeDataset: (NodeClassification, MixtureClassification),
-    BinaryDataset: (BinaryClassification, BinaryMixtureClassification),
-    MultiLabelDataset: (MultiLabelClassification, None),
-}
-"""What a model of nodes, and a mixture of two of them, is trained for."""
 
 
 @singledispatch
@@ -63,14 +53,15 @@ def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
     sizes = dataset.x.shape[1], dataset.num_classes
     model = models.build(name, *sizes, **recipe.model).to(device)
     settings = {"seed": seed, "row_normalize": recipe.data.row_normalize, "device": device}
-    of_one, of_two = TASKS[type(dataset)]
     if not isinstance(model, models.MowstModel):
-        return model, of_one(dataset, **settings)
-    if of_two is None:
+        return model, NodeClassification(dataset, **settings)
+    if isinstance(dataset, MultiLabelDataset):
         raise ConfigError(
             f"{name} mixes experts of one label a node, but {dataset.name} has several"
         )
-    return model, of_two(dataset, turns=recipe.turns, **settings)
+    two = isinstance(dataset, BinaryDataset)
+    kind = BinaryMixtureClassification if two else MixtureClassification
+    return model, kind(dataset, turns=recipe.turns, **settings)
 
 
 @assemble.register

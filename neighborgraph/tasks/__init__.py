@@ -5,24 +5,18 @@ from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.fit import Fitted, fit
 from neighborgraph.tasks.metrics import accuracy
 from neighborgraph.tasks.mixture import BinaryMixtureClassification, MixtureClassification
-from neighborgraph.tasks.node_classification import (
-    BinaryClassification,
-    MultiLabelClassification,
-    NodeClassification,
-)
+from neighborgraph.tasks.node_classification import NodeClassification
 from neighborgraph.tasks.ranker import Ranker
 from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
 from neighborgraph.tasks.recipe import Recipe, load_recipe
 from neighborgraph.tasks.recommendation import Recommendation
 
 __all__ = [
-    "BinaryClassification",
     "BinaryMixtureClassification",
     "Checkpoints",
     "Evaluation",
     "Fitted",
     "MixtureClassification",
-    "MultiLabelClassification",
     "NodeClassification",
     "Ranker",
     "RankingMetrics",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, final
+from typing import Protocol, final
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from neighborgraph.data import NodeDataset
 from neighborgraph.graph import Graph
 from neighborgraph.tasks.base import Evaluation, Task
-from neighborgraph.tasks.node_classification import BinaryClassification, NodeClassification
+from neighborgraph.tasks.node_classification import NodeClassification
 from neighborgraph.tasks.progress import Progress
 from neighborgraph.tasks.recipe import PRETRAINED, TurnSettings
 from neighborgraph.tasks.step import Loss, Step
@@ -97,9 +97,6 @@ class MixtureClassification(Task):
     alone, ``confidence`` is the mean weight of the weak one.
     """
 
-    kind: ClassVar[type[NodeClassification]] = NodeClassification
-    """What an expert alone is measured by."""
-
     def __init__(
         self,
         dataset: NodeDataset,
@@ -118,7 +115,9 @@ class MixtureClassification(Task):
             turns: When turns change; by default `TurnSettings`'s own numbers.
             device: Where to train.
         """
-        self.nodes = self.kind(dataset, seed=seed, row_normalize=row_normalize, device=device)
+        self.nodes = NodeClassification(
+            dataset, seed=seed, row_normalize=row_normalize, device=device
+        )
         self.settings = turns or TurnSettings()
         self.state = {"turn": 0, "began": 0, "idle": 0}
         """Turns before this one, epochs before it, and turns without a gain in a row."""
@@ -144,7 +143,7 @@ class MixtureClassification(Task):
         """The loss or one minus the metric on the validation nodes, and all metrics."""
         mixture, turn = as_mixture(model), self.turn(model)
         opinions = mixture.opinions(self.nodes.x, self.nodes.graph)
-        name, val = self.nodes.metric, self.nodes.parts["val"]
+        name, val = self.nodes.target.metric, self.nodes.parts["val"]
         metrics = {
             f"{part}_{name}": self.measure(mixture, opinions, ids)
             for part, ids in self.nodes.parts.items()
@@ -168,7 +167,7 @@ class MixtureClassification(Task):
 
     def measure_alone(self, opinions: Opinions, expert: str, ids: Tensor) -> float:
         """The metric of one expert on some nodes."""
-        return self.nodes.measure(getattr(opinions, expert)[ids], self.nodes.y[ids])
+        return self.nodes.target.measure(getattr(opinions, expert)[ids], self.nodes.y[ids])
 
     def begin(self, progress: Progress) -> None:
         """Take up the turn that a checkpoint left off in, or the first one."""
@@ -222,11 +221,9 @@ class BinaryMixtureClassification(MixtureClassification):
     Where an expert is drawn, it is that of the mixed probabilities.
     """
 
-    kind: ClassVar[type[NodeClassification]] = BinaryClassification
-
     def measure(self, mixture: Mixture, opinions: Opinions, ids: Tensor) -> float:
         """The area under the ROC curve of the mixture's scores for some nodes."""
-        return self.nodes.measure(mixture.scores(opinions)[ids], self.nodes.y[ids])
+        return self.nodes.target.measure(mixture.scores(opinions)[ids], self.nodes.y[ids])
 
 
 @final

@@ -8,11 +8,7 @@ import torch
 from neighborgraph.data import BinaryDataset, MultiLabelDataset
 from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.graph import Graph
-from neighborgraph.tasks import (
-    BinaryClassification,
-    MultiLabelClassification,
-    NodeClassification,
-)
+from neighborgraph.tasks import NodeClassification
 from neighborgraph.tasks.metrics import roc_auc
 from neighborgraph.tasks.node_classification import normalize_rows, sparse_when_small
 
@@ -46,7 +42,7 @@ def test_loss_and_metrics() -> None:
 def test_two_classes() -> None:
     y = (torch.rand(120) < 0.3).long()
     binary = BinaryDataset("binary", TINY.graph, TINY.x, y, 2, TINY.split_rule, "made up")
-    task, split = BinaryClassification(binary, seed=3), TINY.split(3)
+    task, split = NodeClassification(binary, seed=3), TINY.split(3)
     model = Constant(classes=2)
     scores = model.scores.detach()
     evaluation = task.evaluate(model)
@@ -63,7 +59,7 @@ def test_several_labels() -> None:
     several = MultiLabelDataset(
         "several", TINY.graph, TINY.x, y, 4, TINY.split_rule, "made up", lambda y, s: s.sum().item()
     )
-    model, task, split = Constant(), MultiLabelClassification(several, seed=3), TINY.split(3)
+    model, task, split = Constant(), NodeClassification(several, seed=3), TINY.split(3)
     p = model.scores.sigmoid()
     wanted = -(y * p.log() + (1 - y) * (1 - p).log())
     assert task.loss(model).item() == pytest.approx(wanted[split.train].mean().item(), rel=1e-5)
