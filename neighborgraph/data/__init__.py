@@ -21,6 +21,7 @@ from neighborgraph.data.ogb_synthetic import write_synthetic
 from neighborgraph.data.planetoid import load_planetoid
 from neighborgraph.data.recommend import INTERACTIONS
 from neighborgraph.data.synthetic import load_tiny, load_tiny_links
+from neighborgraph.data.temporal import EventLog, from_temporal_data, read_jodie, read_snap
 from neighborgraph.errors import ConfigError
 from neighborgraph.paths import data_root
 
@@ -68,6 +69,7 @@ __all__ = [
     "SYNTHETIC",
     "BinaryDataset",
     "Columns",
+    "EventLog",
     "HeldOut",
     "InteractionLog",
     "Interactions",
@@ -79,10 +81,13 @@ __all__ = [
     "Split",
     "SyntheticSettings",
     "expect_known",
+    "from_temporal_data",
     "load",
     "load_interactions",
     "load_links",
     "read_interactions",
+    "read_jodie",
+    "read_snap",
     "write_synthetic",
 ]
 

@@ -18,8 +18,9 @@ class SAGE(nn.Module):
         Z = f_2(\mathrm{relu}(f_1(X))), \qquad
         f_l(H)_i = W_l h_i + b_l + \operatorname{mean}_{j \to i} V_l h_j
 
-    More ``layers`` go on in the same way. The mean is over the graph it is given: with self-loops a node is one of its own neighbours.
-    The product with the weights comes first, so that neighbours are averaged in the smaller width.
+    More ``layers`` go on in the same way. The mean is over the graph it is given: with self-loops a
+    node is one of its own neighbours. The product with the weights comes first, so that neighbours
+    are averaged in the smaller width.
     """
 
     def __init__(

@@ -102,6 +102,15 @@ class TurnSettings:
 
 
 @dataclass(frozen=True)
+class SamplingSettings:
+    """How many nodes are seen, and how many are classified at a time."""
+
+    nodes: int = number(low=1, default=50)
+    """K, a node and K - 1 others around it."""
+    batch_size: int = number(low=2, default=1024)
+
+
+@dataclass(frozen=True)
 class Published:
     """What the paper reports for node classification on this data set."""
 
@@ -146,6 +155,13 @@ SECTIONS: dict[str, dict[str, type]] = {
         "training": TrainingSettings,
         "published": Published,
     },
+    "sampled classification": {
+        "data": DataSettings,
+        "sampling": SamplingSettings,
+        "optimizer": OptimizerSettings,
+        "training": TrainingSettings,
+        "published": Published,
+    },
     "recommendation": {
         "split": SplitSettings,
         "batches": BatchSettings,
@@ -175,8 +191,9 @@ class Recipe:
         optimizer: Adam's numbers.
         training: How long to train.
         published: The figure to compare with, where there is one.
-        data: How the features enter, for node classification and mixtures.
+        data: How the features enter, for all tasks but recommendation.
         turns: How experts take turns, for mixtures.
+        sampling: How many nodes are seen, for classification in batches.
         split: How interactions are split, for recommendation.
         batches: How pairs are drawn, for recommendation.
         predictor: What scores links, for link prediction.
@@ -191,6 +208,7 @@ class Recipe:
     published: PublishedFigures | None
     data: DataSettings = DataSettings()
     turns: TurnSettings = TurnSettings()
+    sampling: SamplingSettings = SamplingSettings()
     split: SplitSettings = SplitSettings()
     batches: BatchSettings = BatchSettings()
     predictor: PredictorSettings = field(default_factory=PredictorSettings)

@@ -12,6 +12,7 @@ from neighborgraph.models import (
     build,
     build_link_predictor,
     build_recommender,
+    build_token_model,
 )
 from neighborgraph.tasks.recipe import RECIPES, load_recipe, recipe_names
 
@@ -32,7 +33,7 @@ def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
 
 
 def test_number_of_recipes() -> None:
-    assert len(recipe_names()) == 80
+    assert len(recipe_names()) == 86
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -52,6 +53,8 @@ def test_every_recipe_builds_its_model_for_a_known_data_set(name: str) -> None:
         build_recommender(model, few.num_users, few.num_items, few.train, **recipe.model)
     elif links:
         build_link_predictor(model, None, 30, vars(recipe.predictor), **recipe.model)
+    elif recipe.task == "sampled classification":
+        build_token_model(model, 10, 3, 50, **recipe.model)
     else:
         build(model, 10, 3, **recipe.model)
     if recipe.published is not None:
@@ -148,7 +151,7 @@ def test_turns_belong_to_mixtures(tmp_path: Path) -> None:
         (
             'task = "ranking"',
             (),
-            r"unknown task 'ranking' \(known: node classification, expert mixture, recomm",
+            r"unknown task 'ranking' \(known: node classification, expert mixture, sampled cl",
         ),
         ("task = 3", (), "unknown task '3'"),
         ("task = [1]", (), "unknown task"),
