@@ -151,7 +151,7 @@ def test_turns_belong_to_mixtures(tmp_path: Path) -> None:
         (
             'task = "ranking"',
             (),
-            r"unknown task 'ranking' \(known: node classification, expert mixture, sampled cl",
+            r"unknown task 'ranking' \(known: node classification, expert mixture, sampled",
         ),
         ("task = 3", (), "unknown task '3'"),
         ("task = [1]", (), "unknown task"),
