@@ -10,6 +10,7 @@ from neighborgraph.data import InteractionLog, MultiLabelDataset, NodeDataset
 from neighborgraph.data.recommend import load_tiny_interactions
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks import (
+    AugmentedClassification,
     MixtureClassification,
     MultiLabelClassification,
     NodeClassification,
@@ -60,6 +61,13 @@ def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
                 f"{name} mixes experts of one label a node, but {dataset.name} has several"
             )
         return model, MixtureClassification(dataset, turns=recipe.turns, **settings)
+    if isinstance(model, models.Augmented):
+        if several:
+            raise ConfigError(
+                f"{name} sharpens predictions of one label a node, but {dataset.name} has several"
+            )
+        parts = {"generator": recipe.generator, "consistency": recipe.consistency}
+        return model, AugmentedClassification(dataset, **parts, **settings)
     kind = MultiLabelClassification if several else NodeClassification
     return model, kind(dataset, **settings)
 

@@ -9,10 +9,16 @@ from torch import Tensor, nn
 
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
+from neighborgraph.models.augmented import LAGAT, LAGCN, LAGCNII, LASAGE, Augmented
 from neighborgraph.models.confidence import ConfidenceGate, dispersion
 from neighborgraph.models.dagnn import DAGNN
+from neighborgraph.models.edge_vae import EdgeVAE
+from neighborgraph.models.gat import GAT
 from neighborgraph.models.gcn import GCN
+from neighborgraph.models.gcnii import GCNII
+from neighborgraph.models.judge import uncertainty
 from neighborgraph.models.lightgcn import LightGCN
+from neighborgraph.models.local_augmentation import LocalAugmentation
 from neighborgraph.models.mlp import MLP
 from neighborgraph.models.mowst import MowstModel, MowstStarModel, Opinions
 from neighborgraph.models.mowst_gnn import MowstGCN, MowstSAGE, MowstStarGCN, MowstStarSAGE
@@ -22,7 +28,13 @@ from neighborgraph.models.ultragcn import UltraGCN
 
 MODELS: dict[str, type[nn.Module]] = {
     "dagnn": DAGNN,
+    "gat": GAT,
     "gcn": GCN,
+    "gcnii": GCNII,
+    "la-gat": LAGAT,
+    "la-gcn": LAGCN,
+    "la-gcnii": LAGCNII,
+    "la-sage": LASAGE,
     "lightgcn": LightGCN,
     "mlp": MLP,
     "mowst-gcn": MowstGCN,
@@ -36,12 +48,21 @@ MODELS: dict[str, type[nn.Module]] = {
 
 __all__ = [
     "DAGNN",
+    "GAT",
     "GCN",
+    "GCNII",
+    "LAGAT",
+    "LAGCN",
+    "LAGCNII",
+    "LASAGE",
     "MLP",
     "MODELS",
     "SAGE",
+    "Augmented",
     "ConfidenceGate",
+    "EdgeVAE",
     "LightGCN",
+    "LocalAugmentation",
     "MowstGCN",
     "MowstModel",
     "MowstSAGE",
@@ -55,6 +76,7 @@ __all__ = [
     "build_recommender",
     "dispersion",
     "find",
+    "uncertainty",
 ]
 
 

@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from neighborgraph.nn.accelerate import Report, accelerate, restore
-from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout
+from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout, feature_product
 from neighborgraph.nn.hop_gate import HopGate
 from neighborgraph.nn.propagate import (
     KHopPropagate,
@@ -51,6 +51,7 @@ __all__ = [
     "ShardedEmbedding",
     "accelerate",
     "feature_dropout",
+    "feature_product",
     "propagate",
     "propagate_sum",
     "restore",

@@ -1,5 +1,6 @@
 """Tasks (split, loss, metric), recipes (numbers) and the one training loop."""
 
+from neighborgraph.tasks.augmented import AugmentedClassification, consistency_loss
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.fit import Fitted, fit
@@ -12,6 +13,7 @@ from neighborgraph.tasks.recipe import Recipe, load_recipe
 from neighborgraph.tasks.recommendation import Recommendation
 
 __all__ = [
+    "AugmentedClassification",
     "Checkpoints",
     "Evaluation",
     "Fitted",
@@ -24,6 +26,7 @@ __all__ = [
     "Recommendation",
     "Task",
     "accuracy",
+    "consistency_loss",
     "evaluate_ranking",
     "fit",
     "load_recipe",

@@ -15,7 +15,7 @@ from neighborgraph.models import MLP, MowstGCN, MowstModel, MowstStarGCN, MowstS
 from neighborgraph.tasks import Checkpoints, Evaluation, Fitted, MixtureClassification, fit
 from neighborgraph.tasks.interrupt import Stopped
 from neighborgraph.tasks.progress import Progress
-from neighborgraph.tasks.recipe import OptimizerSettings, TrainingSettings, TurnSettings
+from neighborgraph.tasks.settings import OptimizerSettings, TrainingSettings, TurnSettings
 
 TINY = load_tiny()
 ADAM = OptimizerSettings(lr=0.01, weight_decay=0.005)
