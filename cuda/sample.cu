@@ -1,22 +1,8 @@
 // Draw neighbours of rows. Defined in neighborgraph/ops/sample/reference.py.
-#include "common/philox.cuh"
+#include "common/draw.cuh"
 
-using Integer = long long;
-
-// What a row draws from and how many: candidates are positions first .. first + size - 1.
-__device__ inline Integer first_above(
-    const Integer* values, Integer begin, Integer end, Integer bound, bool inclusive) {
-    while (begin < end) {
-        Integer middle = (begin + end) >> 1;
-        if (values[middle] < bound || (inclusive && values[middle] == bound))
-            begin = middle + 1;
-        else
-            end = middle;
-    }
-    return begin;
-}
-
-// One thread a row. ptr [n + 1]; time [e] or null; row, until (or null) and all outputs [rows].
+// What a row draws from and how many: candidates are positions first .. first + size - 1. One thread
+// a row. ptr [n + 1]; time [e] or null; row, until (or null) and all outputs [rows].
 extern "C" __global__ void sample_candidates(
     const Integer* ptr, const Integer* time, const Integer* row, const Integer* until,
     Integer* first, Integer* candidates, Integer* drawn, Integer rows, Integer count,
@@ -32,18 +18,6 @@ extern "C" __global__ void sample_candidates(
     bool whole = count < 0 || size == 0 || (!replace && size < count);
     drawn[i] = whole ? size : count;
 }
-
-// The random numbers of one row; number p is below a bound.
-struct Numbers {
-    unsigned long long seed;
-    unsigned key, epoch, stream;
-
-    __device__ Integer draw(unsigned p, Integer bound) const {
-        Words words = philox_words(seed, {key, p / 2, epoch, stream});
-        unsigned high = p & 1 ? words.c : words.a, low = p & 1 ? words.d : words.b;
-        return __umul64hi((unsigned long long)high << 32 | low, bound);
-    }
-};
 
 // The weight of positions begin .. end - 1 of a row. The sums wrap around, their difference not.
 __device__ inline Integer weight_of(const Integer* cumulative, Integer begin, Integer end) {
@@ -82,24 +56,6 @@ __device__ inline void draw_weighted(
     }
 }
 
-// Without replacement, Floyd's: LANES threads look at once whether a number was drawn before.
-// Each draws the numbers of its own turns, so that they are ready when these come.
-template <int LANES>
-__device__ inline void draw_distinct(
-    Integer first, Integer size, const Numbers& numbers, volatile Integer* out, Integer drawn,
-    int lane, unsigned mask) {
-    Integer mine = 0;
-    for (Integer p = 0; p < drawn; ++p) {
-        if (p % LANES == 0) mine = numbers.draw(p + lane, size - drawn + p + lane + 1);
-        Integer number = first + __shfl_sync(mask, mine, p % LANES, LANES);
-        bool seen = false;
-        for (Integer other = lane; other < p; other += LANES) seen |= out[other] == number;
-        if (__any_sync(mask, seen)) number = first + size - drawn + p;
-        if (lane == 0) out[p] = number;
-        __syncwarp(mask);
-    }
-}
-
 // LANES threads a row draw positions into edge [s]. offsets [rows + 1] is where a row's are.
 template <int LANES>
 __global__ void sample_draw(
@@ -109,8 +65,7 @@ __global__ void sample_draw(
     Integer i = (Integer(blockIdx.x) * blockDim.x + threadIdx.x) / LANES;
     if (i >= rows) return;
     int lane = threadIdx.x % LANES;
-    unsigned together = LANES == 32 ? ~0u : (1u << (LANES % 32)) - 1;
-    unsigned mask = together << (threadIdx.x % 32 / LANES * LANES);
+    unsigned mask = lanes_together<LANES>();
     Integer start = first[i], size = candidates[i], drawn = offsets[i + 1] - offsets[i];
     Integer* out = edge + offsets[i];
     Numbers numbers{(unsigned long long)seed, unsigned(key[i]), unsigned(epoch), unsigned(stream)};

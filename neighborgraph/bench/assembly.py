@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from neighborgraph import models
-from neighborgraph.data import InteractionLog, MultiLabelDataset, NodeDataset
+from neighborgraph.data import BinaryDataset, InteractionLog, MultiLabelDataset, NodeDataset
 from neighborgraph.data.recommend import load_tiny_interactions
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks import (
     AugmentedClassification,
+    BinaryMixtureClassification,
     MixtureClassification,
-    MultiLabelClassification,
     NodeClassification,
     Recipe,
     Recommendation,
@@ -55,12 +55,6 @@ def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
     model = models.build(name, *sizes, **recipe.model).to(device)
     settings = {"seed": seed, "row_normalize": recipe.data.row_normalize, "device": device}
     several = isinstance(dataset, MultiLabelDataset)
-    if isinstance(model, models.MowstModel):
-        if several:
-            raise ConfigError(
-                f"{name} mixes experts of one label a node, but {dataset.name} has several"
-            )
-        return model, MixtureClassification(dataset, turns=recipe.turns, **settings)
     if isinstance(model, models.Augmented):
         if several:
             raise ConfigError(
@@ -68,8 +62,15 @@ def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
             )
         parts = {"generator": recipe.generator, "consistency": recipe.consistency}
         return model, AugmentedClassification(dataset, **parts, **settings)
-    kind = MultiLabelClassification if several else NodeClassification
-    return model, kind(dataset, **settings)
+    if not isinstance(model, models.MowstModel):
+        return model, NodeClassification(dataset, **settings)
+    if several:
+        raise ConfigError(
+            f"{name} mixes experts of one label a node, but {dataset.name} has several"
+        )
+    two = isinstance(dataset, BinaryDataset)
+    kind = BinaryMixtureClassification if two else MixtureClassification
+    return model, kind(dataset, turns=recipe.turns, **settings)
 
 
 @assemble.register

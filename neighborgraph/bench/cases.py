@@ -5,17 +5,20 @@ from dataclasses import dataclass
 
 from neighborgraph.bench.attention import Attention
 from neighborgraph.bench.graphs import full_name
-from neighborgraph.bench.layers import CHANNELS, ConvLayer
+from neighborgraph.bench.layers import ConvLayer
+from neighborgraph.bench.models import WholeModel
 from neighborgraph.bench.peers import TOLERANCES
 from neighborgraph.bench.reduction import Reduction
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
 
+Form = Attention | Reduction | ConvLayer | WholeModel
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in TOLERANCES}
 PARSERS = {
     "attend": Attention.parse,
     "aggregate": Reduction.parse,
     "layers": ConvLayer.parse,
+    "models": WholeModel.parse,
 }
 """From the name of a form to the form, by operator."""
 OPERATORS = ("attend", "aggregate")
@@ -24,7 +27,7 @@ OPERATORS = ("attend", "aggregate")
 
 @dataclass(frozen=True)
 class Case:
-    """One form of an operator, or one layer, on one graph, with features [nodes, heads, width]."""
+    """One form of an operator, a layer or a model on one graph; it gives [nodes, heads, width]."""
 
     op: str
     graph: str
@@ -34,7 +37,7 @@ class Case:
     width: int
 
     @property
-    def parsed(self) -> Attention | Reduction | ConvLayer:
+    def parsed(self) -> Form:
         """The form behind its name."""
         return PARSERS[self.op](self.form)
 
@@ -49,11 +52,14 @@ SINGLE = {
     ("cuda", "aggregate"): Case("aggregate", "arxiv-clustered", "sum", "float32", 1, 64),
     ("cpu", "layers"): Case("layers", "power-law-clustered", "TransformerConv", "float32", 4, 32),
     ("cuda", "layers"): Case("layers", "arxiv-clustered", "TransformerConv", "float32", 4, 32),
+    ("cpu", "models"): Case("models", "power-law-clustered", "DAGNN", "float32", *WholeModel.shape),
+    ("cuda", "models"): Case("models", "arxiv-clustered", "DAGNN", "float32", *WholeModel.shape),
 }
 """What takes the place of an option that was not typed where another was."""
 
 SCORES = ("dot", "dot+edge", "dot+bias", "dot+dropout", "gat", "gatv2", "gatv2+edge")
 REDUCTIONS = ("sum", "mean", "max", "weighted", "softmax")
+MODELS = ("DAGNN", "GCN", "GraphSAGE", "GAT")
 LAYERS = ("TransformerConv", "GCNConv", "SAGEConv", "GINConv", "GATConv", "GATv2Conv")
 
 
@@ -72,12 +78,18 @@ def layer(graph: str, form: str) -> Case:
     return Case("layers", graph, form, "float32", *ConvLayer.parse(form).shape)
 
 
+def model(graph: str, form: str) -> Case:
+    """A case of a whole model."""
+    return Case("models", graph, form, "float32", *WholeModel.shape)
+
+
 DEFAULTS = {
     "cpu": [
         *(Case("attend", "power-law-clustered", form, "float32", 4, 16) for form in SCORES),
         *(Case("aggregate", "power-law-clustered", form, "float32", 4, 16) for form in REDUCTIONS),
         *(layer("power-law-clustered", form) for form in ("TransformerConv", "GATConv", "GCNConv")),
         *(layer("minibatch", f"{form}+fresh") for form in ("TransformerConv", "SAGEConv")),
+        *(model("power-law-clustered", form) for form in MODELS),
     ],
     "cuda": [
         *(attend("arxiv-clustered", 4, 32, form) for form in SCORES),
@@ -109,6 +121,8 @@ DEFAULTS = {
         ),
         *(layer("arxiv-clustered", form) for form in LAYERS),
         *(layer("products-clustered", form) for form in ("TransformerConv", "GATConv")),
+        *(model("arxiv-clustered", form) for form in MODELS),
+        *(model("products-clustered", form) for form in ("DAGNN", "GAT")),
     ],
 }
 """By type of device, in the order of measuring but for those that share a graph."""
@@ -122,6 +136,7 @@ def chosen_cases(
     scores: Sequence[str] = (),
     reductions: Sequence[str] = (),
     layers: Sequence[str] = (),
+    models: Sequence[str] = (),
     dtypes: Sequence[str] = (),
     heads: Sequence[str] = (),
 ) -> list[Case]:
@@ -134,15 +149,17 @@ def chosen_cases(
         ("scores", scores, "attend"),
         ("reductions", reductions, "aggregate"),
         ("layers", layers, "layers"),
+        ("models", models, "models"),
     ):
         if typed and op not in ops:
             raise ConfigError(f"--{option} is for {op}; type neighborgraph bench {op}")
-    if heads and "layers" in ops:
-        raise ConfigError(f"--heads is not for layers, which have {CHANNELS} channels")
-    if not any((graphs, scores, reductions, layers, dtypes, heads)):
+    for op in {"layers", "models"}.intersection(ops):
+        if heads:
+            raise ConfigError(f"--heads is not for {op}, which have widths of their own")
+    if not any((graphs, scores, reductions, layers, models, dtypes, heads)):
         cases = [case for case in DEFAULTS[device_type] if case.op in ops]
     else:
-        forms = {"attend": scores, "aggregate": reductions, "layers": layers}
+        forms = {"attend": scores, "aggregate": reductions, "layers": layers, "models": models}
         cases = [
             Case(op, full_name(graph), str(parsed), known_dtype(dtype), *shape)
             for op in ops
@@ -156,11 +173,9 @@ def chosen_cases(
     return sorted(dict.fromkeys(cases), key=lambda case: order.index(case.graph))
 
 
-def shapes_of(
-    form: Attention | Reduction | ConvLayer, single: Case, typed: Sequence[str]
-) -> list[tuple[int, int]]:
-    """Heads and widths to measure a form with; a layer has its own."""
-    if isinstance(form, ConvLayer):
+def shapes_of(form: Form, single: Case, typed: Sequence[str]) -> list[tuple[int, int]]:
+    """Heads and widths to measure a form with; a layer and a model have their own."""
+    if isinstance(form, ConvLayer | WholeModel):
         return [form.shape]
     return [as_shape(text) for text in typed] or [(single.heads, single.width)]
 

@@ -46,9 +46,10 @@ def forward(function: Function, inputs: Mapping[str, Tensor], grad: Tensor) -> O
 
 
 def forward_backward(function: Function, inputs: Mapping[str, Tensor], grad: Tensor) -> Outputs:
-    """The gradients of all inputs, and of a layer's parameters."""
+    """The gradients of the inputs that want one, and of a layer's parameters."""
     own = function.parameters() if isinstance(function, torch.nn.Module) else ()
-    return torch.autograd.grad(function(**inputs), (*inputs.values(), *own), grad)
+    wanted = [tensor for tensor in inputs.values() if tensor.requires_grad]
+    return torch.autograd.grad(function(**inputs), (*wanted, *own), grad)
 
 
 STAGES: dict[str, Stage] = {"forward": forward, "forward+backward": forward_backward}
@@ -185,8 +186,9 @@ class Bench:
             warnings.simplefilter("ignore")  # a peer's warnings say nothing about us
             function = prepare(self.graph, self.dtype)
             if not self.form.is_random:
-                # A layer's parameters are left out: some gradients are zero but for rounding.
-                count = len(self.sets[0][0])
+                # Of a layer's parameters only the first can count: some gradients are zero but for
+                # rounding.
+                count = sum(t.requires_grad for t in self.sets[0][0].values()) or 1
                 answers = (stage(each, *self.sets[0])[:count] for each in (function, self.ours))
                 difference = largest_difference(*answers)
                 if not difference <= TOLERANCES[self.dtype]:

@@ -89,18 +89,18 @@ class ConvLayer:
         """PyG's layer after `accelerate`."""
         layer = self.build(graph.device, dtype)
         accelerate(layer)
-        return OnEdges(layer, graph, self)
+        return OnEdges(layer, graph, self.shape, fresh=self.fresh)
 
     def peers(self) -> dict[str, Prepare]:
         """PyG's layer as it is, and compiled as its users do."""
 
         def eager(graph: Graph, dtype: torch.dtype) -> Function:
-            return OnEdges(self.build(graph.device, dtype), graph, self)
+            return OnEdges(self.build(graph.device, dtype), graph, self.shape, fresh=self.fresh)
 
         def fused(graph: Graph, dtype: torch.dtype) -> Function:
             layer = self.build(graph.device, dtype)
             # The sizes of mini-batches differ, and Torch soon compiles for any size.
-            return OnEdges(compiled(layer, dynamic=self.fresh), graph, self)
+            return OnEdges(compiled(layer, dynamic=self.fresh), graph, self.shape, fresh=self.fresh)
 
         return {"pyg": eager, "compiled": fused}
 
@@ -121,20 +121,24 @@ class ConvLayer:
 class OnEdges(nn.Module):
     """A layer on the edges of one graph, as a function of the features."""
 
-    def __init__(self, layer: nn.Module, graph: Graph, form: ConvLayer) -> None:
+    def __init__(
+        self, layer: nn.Module, graph: Graph, shape: tuple[int, int], *, fresh: bool = False
+    ) -> None:
         """Take the edges.
 
         Args:
-            layer: Of the form; it may be compiled.
+            layer: One of PyG's, ours in its place, or a model of them; it may be compiled.
             graph: Its edges are kept as users hold them, [2, e] int64.
-            form: Says how the output is laid out, and whether the edges are new each time.
+            shape: Heads of the output, and channels of each.
+            fresh: Whether each run gets its edges in a new tensor.
         """
         super().__init__()
         self.layer = layer
         self.edge_index = graph.edge_index
-        self.form = form
+        self.shape = shape
+        self.fresh = fresh
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output, [n, heads, channels]."""
-        edge_index = self.edge_index.clone() if self.form.fresh else self.edge_index
-        return self.layer(x, edge_index).unflatten(1, self.form.shape)
+        edge_index = self.edge_index.clone() if self.fresh else self.edge_index
+        return self.layer(x, edge_index).unflatten(1, self.shape)

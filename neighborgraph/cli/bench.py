@@ -37,15 +37,18 @@ OPS = (*PARSERS, "build", "sample", "recommend", "topk")
 DEFAULT_EDGES = 1_000_000
 
 EPILOG = """\
-Without --graphs, --scores, --reductions, --layers, --dtypes and --heads, the default cases of what
-is named are measured. On a GPU: every score and reduction and four shapes on arxiv-clustered, the
-mesh, skewed beside uniform, Cora, Gowalla, and reddit and products (float16 attend, float32
-aggregate). On a CPU: every score and reduction on power-law-clustered (float32, 4x16). Layers, on
-both: whole graphs, and mini-batches whose edges are new in each run (+fresh), in float32. With any
-of those options, every combination of what was typed is measured; what was not typed is then
+Without --graphs, --scores, --reductions, --layers, --models, --dtypes and --heads, the default
+cases of what is named are measured. On a GPU: every score and reduction and four shapes on
+arxiv-clustered, the mesh, skewed beside uniform, Cora, Gowalla, and reddit and products (float16
+attend, float32 aggregate). On a CPU: every score and reduction on power-law-clustered (float32,
+4x16). Layers, on both: whole graphs, and mini-batches whose edges are new in each run (+fresh), in
+float32. Models, on both: whole graphs, 128 features and 40 classes, in float32; on a GPU also DAGNN
+and GAT on products. With any of those options, every combination of what was typed is measured;
+what was not typed is then
   on a GPU   --graphs arxiv-clustered --scores dot --dtypes float16 --heads 4x32   (attend)
              --graphs arxiv-clustered --reductions sum --dtypes float32 --heads 1x64
              --graphs arxiv-clustered --layers TransformerConv --dtypes float32
+             --graphs arxiv-clustered --models DAGNN --dtypes float32
   on a CPU   --graphs power-law-clustered --dtypes float32 --heads 4x16, the same forms
 """
 
@@ -55,12 +58,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     add = parser.add_argument
-    ops = "attend, aggregate (default: both), layers, build, sample, recommend, topk"
+    ops = "attend, aggregate (default: both), layers, models, build, sample, recommend, topk"
     add("ops", nargs="*", metavar="OP", help=ops)
     add("--graphs", nargs="+", default=[], metavar="NAME", help="arxiv, reddit-random, mesh, ...")
     add("--scores", nargs="+", default=[], metavar="SCORE", help="of attend: dot, gatv2+edge, ...")
     add("--reductions", nargs="+", default=[], metavar="NAME", help="of aggregate: sum, max, ...")
     add("--layers", nargs="+", default=[], metavar="NAME", help="GATConv, SAGEConv+fresh, ...")
+    add("--models", nargs="+", default=[], metavar="NAME", help="DAGNN, GCN, GraphSAGE, GAT")
     add("--dtypes", nargs="+", default=[], metavar="DTYPE", help="float16, bfloat16, ...")
     add("--heads", nargs="+", default=[], metavar="HxD", help="heads x channels, such as 4x32")
     add(
@@ -159,6 +163,7 @@ def chosen_rows(
         scores=options.scores,
         reductions=options.reductions,
         layers=options.layers,
+        models=options.models,
         dtypes=options.dtypes,
         heads=options.heads,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from neighborgraph.checks import nearest
 from neighborgraph.data.builtin import load_digits
 from neighborgraph.data.citationfull import load_dblp
-from neighborgraph.data.dataset import MultiLabelDataset, NodeDataset, Split
+from neighborgraph.data.dataset import BinaryDataset, MultiLabelDataset, NodeDataset, Split
 from neighborgraph.data.heterophilous import HETEROPHILOUS, load_heterophilous
 from neighborgraph.data.interaction_files import Columns, read_interactions
 from neighborgraph.data.interaction_log import InteractionLog
@@ -53,6 +53,7 @@ __all__ = [
     "NODES",
     "OGB",
     "SYNTHETIC",
+    "BinaryDataset",
     "Columns",
     "InteractionLog",
     "Interactions",

@@ -108,6 +108,23 @@ class NodeDataset:
 
 
 @dataclass(frozen=True, eq=False)
+class BinaryDataset(NodeDataset):
+    """Nodes of two classes, told apart by a threshold that is left open.
+
+    Class 1 is usually the rare one, so that accuracy says little. ``official`` takes labels and
+    scores of class 1, both [n].
+    """
+
+    def check_labels(self) -> None:
+        """Refuse other numbers of classes than two."""
+        if self.num_classes != 2:
+            raise InputError(
+                f"data set {self.name}: {self.num_classes} classes, but a binary one has two"
+            )
+        super().check_labels()
+
+
+@dataclass(frozen=True, eq=False)
 class MultiLabelDataset(NodeDataset):
     """Nodes of which each has several labels that are 0 or 1.
 

@@ -17,6 +17,7 @@ from neighborgraph.models.gat import GAT
 from neighborgraph.models.gcn import GCN
 from neighborgraph.models.gcnii import GCNII
 from neighborgraph.models.judge import uncertainty
+from neighborgraph.models.largegt import LargeGT, LargeGTGlobal, LargeGTLocal, TokenModel
 from neighborgraph.models.lightgcn import LightGCN
 from neighborgraph.models.local_augmentation import LocalAugmentation
 from neighborgraph.models.mlp import MLP
@@ -61,6 +62,9 @@ __all__ = [
     "Augmented",
     "ConfidenceGate",
     "EdgeVAE",
+    "LargeGT",
+    "LargeGTGlobal",
+    "LargeGTLocal",
     "LightGCN",
     "LocalAugmentation",
     "MowstGCN",
@@ -71,6 +75,7 @@ __all__ = [
     "MowstStarSAGE",
     "Opinions",
     "Recommender",
+    "TokenModel",
     "UltraGCN",
     "build",
     "build_recommender",

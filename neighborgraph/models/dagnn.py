@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from neighborgraph.graph import Graph
 from neighborgraph.models.mlp import MLP
 from neighborgraph.models.options import expect_options
-from neighborgraph.nn import Features, HopGate, KHopPropagate
+from neighborgraph.nn import Features, GatedPropagate
 
 
 class DAGNN(nn.Module):
@@ -16,7 +16,8 @@ class DAGNN(nn.Module):
         Z = \mathrm{MLP}(X), \qquad H_l = \hat{A}^l Z, \qquad
         s_{il} = \sigma(w^\top h_{il} + b), \qquad o_i = \sum_{l=0}^{K} s_{il} h_{il}
 
-    Because no parameters lie between the hops, K = 10 or 20 neither overfits nor oversmooths.
+    Because no parameters lie between the hops, K = 10 or 20 neither overfits nor oversmooths. The
+    hops are not kept: see `GatedPropagate`.
     """
 
     def __init__(
@@ -59,8 +60,7 @@ class DAGNN(nn.Module):
             drop_features=drop_features,
             batch_norm=batch_norm,
         )
-        self.propagate = KHopPropagate(hops)
-        self.gate = HopGate(out_channels)
+        self.gate = GatedPropagate(out_channels, hops)
 
     def forward(self, x: Features, graph: Graph) -> Tensor:
         """Class scores before the softmax.
@@ -72,4 +72,4 @@ class DAGNN(nn.Module):
         Returns:
             [n, C].
         """
-        return self.gate(self.propagate(graph, self.transform(x)))
+        return self.gate(graph, self.transform(x))

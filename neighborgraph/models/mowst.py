@@ -127,7 +127,11 @@ class MowstModel(nn.Module):
         Returns:
             [n, C].
         """
-        return mixed_probabilities(self.opinions(x, graph))
+        return self.scores(self.opinions(x, graph))
+
+    def scores(self, opinions: Opinions) -> Tensor:
+        """[n, C] what `forward` gives, from opinions."""
+        return mixed_probabilities(opinions)
 
     def node_losses(self, opinions: Opinions, y: Tensor) -> Tensor:
         """[n] the loss of each node, C l(p, y) + (1 - C) l(q, y), for labels [n]."""
@@ -192,18 +196,18 @@ class MowstStarModel(MowstModel):
         Returns:
             [n, C].
         """
-        return self.mixed(self.opinions(x, graph))
+        return self.scores(self.opinions(x, graph))
 
     def node_losses(self, opinions: Opinions, y: Tensor) -> Tensor:
         """[n] the cross entropy of each node's mixed scores, for labels [n]."""
-        return F.cross_entropy(self.mixed(opinions), y, reduction="none")
+        return F.cross_entropy(self.scores(opinions), y, reduction="none")
 
     def node_accuracies(self, opinions: Opinions, y: Tensor) -> Tensor:
         """[n] 1 where the largest mixed score is at the label, else 0, for labels [n]."""
-        return (self.mixed(opinions).argmax(-1) == y).to(opinions.weak.dtype)
+        return (self.scores(opinions).argmax(-1) == y).to(opinions.weak.dtype)
 
-    def mixed(self, opinions: Opinions) -> Tensor:
-        """[n, C] mixed scores."""
+    def scores(self, opinions: Opinions) -> Tensor:
+        """[n, C] mixed scores z."""
         if self.as_released:
             return mixed_probabilities(opinions)
         return blend(opinions.confidence[:, None], opinions.weak, opinions.strong)

@@ -8,8 +8,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from neighborgraph.nn.accelerate import Report, accelerate, restore
+from neighborgraph.nn.codebook import Codebook
+from neighborgraph.nn.codebook_attention import CodebookAttention
 from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout, feature_product
-from neighborgraph.nn.hop_gate import HopGate
+from neighborgraph.nn.gated_propagate import GatedPropagate
+from neighborgraph.nn.hop_features import hop_features
+from neighborgraph.nn.positions import random_projection
 from neighborgraph.nn.propagate import (
     KHopPropagate,
     propagate,
@@ -17,6 +21,7 @@ from neighborgraph.nn.propagate import (
     symmetric_scale,
 )
 from neighborgraph.nn.sharded_embedding import ShardedEmbedding
+from neighborgraph.nn.token_attention import TokenAttention
 
 if TYPE_CHECKING:
     from neighborgraph.nn.conv import APPNP as APPNP
@@ -43,17 +48,22 @@ CONVS = (
 """The layers of ``neighborgraph.nn.conv``."""
 
 __all__ = [
+    "Codebook",
+    "CodebookAttention",
     "FeatureLinear",
     "Features",
-    "HopGate",
+    "GatedPropagate",
     "KHopPropagate",
     "Report",
     "ShardedEmbedding",
+    "TokenAttention",
     "accelerate",
     "feature_dropout",
     "feature_product",
+    "hop_features",
     "propagate",
     "propagate_sum",
+    "random_projection",
     "restore",
     "symmetric_scale",
 ]

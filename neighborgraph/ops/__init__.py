@@ -9,7 +9,14 @@ from neighborgraph.ops.attend import (
     attend_with_weights,
 )
 from neighborgraph.ops.precompile import precompile_aggregate, precompile_attend
-from neighborgraph.ops.sample import Draw, Population, relabel, sample_neighbors
+from neighborgraph.ops.sample import (
+    Draw,
+    Population,
+    TwoHops,
+    relabel,
+    sample_neighbors,
+    sample_two_hops,
+)
 from neighborgraph.ops.topk import topk
 
 __all__ = [
@@ -17,6 +24,7 @@ __all__ = [
     "Dot",
     "Draw",
     "Population",
+    "TwoHops",
     "aggregate",
     "attend",
     "attend_with_lse",
@@ -25,5 +33,6 @@ __all__ = [
     "precompile_attend",
     "relabel",
     "sample_neighbors",
+    "sample_two_hops",
     "topk",
 ]

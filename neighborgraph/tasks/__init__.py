@@ -5,8 +5,8 @@ from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.fit import Fitted, fit
 from neighborgraph.tasks.metrics import accuracy
-from neighborgraph.tasks.mixture import MixtureClassification
-from neighborgraph.tasks.node_classification import MultiLabelClassification, NodeClassification
+from neighborgraph.tasks.mixture import BinaryMixtureClassification, MixtureClassification
+from neighborgraph.tasks.node_classification import NodeClassification
 from neighborgraph.tasks.ranker import Ranker
 from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
 from neighborgraph.tasks.recipe import Recipe, load_recipe
@@ -14,11 +14,11 @@ from neighborgraph.tasks.recommendation import Recommendation
 
 __all__ = [
     "AugmentedClassification",
+    "BinaryMixtureClassification",
     "Checkpoints",
     "Evaluation",
     "Fitted",
     "MixtureClassification",
-    "MultiLabelClassification",
     "NodeClassification",
     "Ranker",
     "RankingMetrics",

@@ -123,7 +123,7 @@ class AugmentedClassification(NodeClassification):
         scores = model(self.x, self.graph, self.draw(model, settings.samples))
         train = self.parts["train"]
         labels = self.y[train].repeat_interleave(settings.samples)
-        loss = self.criterion(scores[train].flatten(0, 1), labels)
+        loss = self.target.loss(scores[train].flatten(0, 1), labels)
         if settings.weight:
             loss = loss + settings.weight * consistency_loss(scores, settings.temperature)
         return loss

@@ -59,6 +59,10 @@ class Mixture(Protocol):
         """The probability that each node is classified as its label."""
         ...
 
+    def scores(self, opinions: Opinions) -> Tensor:
+        """Scores [n, C] of the mixture."""
+        ...
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -75,7 +79,6 @@ class Turn:
     alone: str = ""
 
 
-@final
 class MixtureClassification(Task):
     r"""Full-batch classification of nodes by a mixture of two experts, in turns.
 
@@ -137,27 +140,34 @@ class MixtureClassification(Task):
         return self.node_losses(mixture, turn, opinions)[self.nodes.parts["train"]].mean()
 
     def evaluate(self, model: nn.Module) -> Evaluation:
-        """The loss or the error on the validation nodes, and all metrics."""
-        mixture, turn, y = as_mixture(model), self.turn(model), self.nodes.y
+        """The loss or one minus the metric on the validation nodes, and all metrics."""
+        mixture, turn = as_mixture(model), self.turn(model)
         opinions = mixture.opinions(self.nodes.x, self.nodes.graph)
-        right = {
-            "": mixture.node_accuracies(opinions, y),
-            "weak": right_scores(opinions.weak, y),
-            "strong": right_scores(opinions.strong, y),
-        }
-        val, test = self.nodes.parts["val"], self.nodes.parts["test"]
+        name, val = self.nodes.target.metric, self.nodes.parts["val"]
         metrics = {
-            f"{part}_acc": right[""][ids].double().mean().item()
+            f"{part}_{name}": self.measure(mixture, opinions, ids)
             for part, ids in self.nodes.parts.items()
         }
         metrics |= {
-            f"{expert}_test_acc": right[expert][test].double().mean().item()
+            f"{expert}_test_{name}": self.measure_alone(opinions, expert, self.nodes.parts["test"])
             for expert in ("weak", "strong")
         }
         metrics["confidence"] = opinions.confidence.double().mean().item()
-        if self.settings.select == "accuracy":
-            return Evaluation(1 - right[turn.alone][val].double().mean().item(), metrics)
-        return Evaluation(self.node_losses(mixture, turn, opinions)[val].mean().item(), metrics)
+        if self.settings.select == "loss":
+            selects = self.node_losses(mixture, turn, opinions)[val].mean().item()
+        elif turn.alone:
+            selects = 1 - self.measure_alone(opinions, turn.alone, val)
+        else:
+            selects = 1 - metrics[f"val_{name}"]
+        return Evaluation(selects, metrics)
+
+    def measure(self, mixture: Mixture, opinions: Opinions, ids: Tensor) -> float:
+        """The mixture's accuracy on some nodes, the expected one where an expert is drawn."""
+        return mixture.node_accuracies(opinions, self.nodes.y)[ids].double().mean().item()
+
+    def measure_alone(self, opinions: Opinions, expert: str, ids: Tensor) -> float:
+        """The metric of one expert on some nodes."""
+        return self.nodes.target.measure(getattr(opinions, expert)[ids], self.nodes.y[ids])
 
     def begin(self, progress: Progress) -> None:
         """Take up the turn that a checkpoint left off in, or the first one."""
@@ -205,6 +215,18 @@ class MixtureClassification(Task):
 
 
 @final
+class BinaryMixtureClassification(MixtureClassification):
+    """A mixture for nodes of two classes; the metric is the area under the ROC curve of class 1.
+
+    Where an expert is drawn, it is that of the mixed probabilities.
+    """
+
+    def measure(self, mixture: Mixture, opinions: Opinions, ids: Tensor) -> float:
+        """The area under the ROC curve of the mixture's scores for some nodes."""
+        return self.nodes.target.measure(mixture.scores(opinions)[ids], self.nodes.y[ids])
+
+
+@final
 class TurnStep(Step):
     """Runs every batch operation by operation, and moves only the parameters that learn."""
 
@@ -239,8 +261,3 @@ class TurnStep(Step):
 def as_mixture(model: nn.Module) -> Mixture:
     """``model``, which the caller made a mixture."""
     return model  # pyright: ignore[reportReturnType]
-
-
-def right_scores(scores: Tensor, y: Tensor) -> Tensor:
-    """[n] 1 where the largest score is at the label, else 0."""
-    return (scores.argmax(-1) == y).to(scores.dtype)

@@ -1,15 +1,12 @@
 """Classification of nodes: a loss on the training nodes, a metric on all three parts."""
 
-from typing import ClassVar
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neighborgraph.data import NodeDataset
 from neighborgraph.graph import Graph, add_self_loops
 from neighborgraph.tasks.base import Evaluation, Task
-from neighborgraph.tasks.metrics import accuracy, roc_auc
+from neighborgraph.tasks.target import target_of
 
 SPARSE_BELOW = 0.1
 """Fraction of nonzero features under which a sparse product is faster than the dense one."""
@@ -19,11 +16,9 @@ class NodeClassification(Task):
     """Full-batch classification of the nodes of one graph.
 
     The model is called as ``model(x, graph)``, where ``graph`` has a self-loop at every node and
-    ``x`` is [n, F], or the same matrix as a weighted graph when nearly all of it is zero.
+    ``x`` is [n, F], or the same matrix as a weighted graph when nearly all of it is zero. The type
+    of the data set decides the `target`: loss, metric and what its own evaluator is given.
     """
-
-    metric: ClassVar[str] = "acc"
-    """The metric's name, after that of a part."""
 
     def __init__(
         self,
@@ -45,6 +40,7 @@ class NodeClassification(Task):
         self.x = sparse_when_small(x.to(device))
         self.graph = add_self_loops(dataset.graph).to(device)
         self.y = dataset.y.to(device)
+        self.target = target_of(dataset)
         self.official = dataset.official
         split = dataset.split(seed)
         self.parts = {
@@ -61,7 +57,7 @@ class NodeClassification(Task):
         """Validation loss and the metrics, such as ``train_acc``, ``val_acc`` and ``test_acc``."""
         scores = self.scores(model)
         metrics = {
-            f"{part}_{self.metric}": self.measure(scores[ids], self.y[ids])
+            f"{part}_{self.target.metric}": self.target.measure(scores[ids], self.y[ids])
             for part, ids in self.parts.items()
         }
         return Evaluation(self.part_loss(scores, "val").item(), metrics)
@@ -72,9 +68,9 @@ class NodeClassification(Task):
         if self.official is None:
             return {}
         model.eval()
-        predictions = self.predict(self.scores(model))
+        predictions = self.target.predict(self.scores(model))
         return {
-            f"{part}_{self.metric}": self.official(self.y[ids], predictions[ids])
+            f"{part}_{self.target.metric}": self.official(self.y[ids], predictions[ids])
             for part, ids in self.parts.items()
         }
 
@@ -85,37 +81,7 @@ class NodeClassification(Task):
     def part_loss(self, scores: Tensor, part: str) -> Tensor:
         """Mean loss over one part of the split."""
         ids = self.parts[part]
-        return self.criterion(scores[ids], self.y[ids])
-
-    def criterion(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Cross entropy."""
-        return F.cross_entropy(scores, labels)
-
-    def measure(self, scores: Tensor, labels: Tensor) -> float:
-        """Accuracy."""
-        return accuracy(scores, labels)
-
-    def predict(self, scores: Tensor) -> Tensor:
-        """What the data set's own evaluator is given: the classes."""
-        return scores.argmax(dim=-1)
-
-
-class MultiLabelClassification(NodeClassification):
-    """Each node has several labels that are 0 or 1; the metric is the area under the ROC curve."""
-
-    metric: ClassVar[str] = "rocauc"
-
-    def criterion(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Binary cross entropy of all labels."""
-        return F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype))
-
-    def measure(self, scores: Tensor, labels: Tensor) -> float:
-        """Area under the ROC curve, averaged over the labels."""
-        return roc_auc(scores, labels)
-
-    def predict(self, scores: Tensor) -> Tensor:
-        """What the data set's own evaluator is given: the scores."""
-        return scores
+        return self.target.loss(scores[ids], self.y[ids])
 
 
 def normalize_rows(x: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ class TurnSettings:
     """A turn ends after this many epochs without a better validation."""
     idle_rounds: int = number(low=1, default=10)
     """Training ends after this many rounds of turns without a gain."""
-    select: str = choice("loss", "accuracy")
+    select: str = choice("loss", "metric")
     """What the validation nodes are judged by."""
 
 

@@ -9,7 +9,7 @@ from neighborgraph.bench.graphs import full_name
 from neighborgraph.errors import ConfigError
 
 BOTH = ["attend", "aggregate"]
-ALL = [*BOTH, "layers"]
+ALL = [*BOTH, "layers", "models"]
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -72,7 +72,9 @@ def test_a_layer_has_its_own_shape() -> None:
         Case("layers", "mesh", "GATConv", "float32", 4, 32),
         Case("layers", "mesh", "GCNConv+fresh", "float32", 1, 128),
     ]
-    with pytest.raises(ConfigError, match="--heads is not for layers, which have 128 channels"):
+    with pytest.raises(
+        ConfigError, match="--heads is not for layers, which have widths of their own"
+    ):
         chosen_cases(["layers"], "cpu", heads=["4x8"])
 
 

@@ -46,7 +46,7 @@ def test_edges_are_new_where_they_should_be(text: str, count: int, graph: Graph)
             seen.append(edge_index)
             return x
 
-    function = layers.OnEdges(Spy(), graph, form)
+    function = layers.OnEdges(Spy(), graph, form.shape, fresh=form.fresh)
     for _ in range(3):
         function(torch.randn(30, layers.CHANNELS))
     assert len({id(edge_index) for edge_index in seen}) == count

@@ -152,7 +152,10 @@ def test_a_stopped_run_goes_on(capsys, tmp_path: Path, monkeypatch: pytest.Monke
     ("typed", "message"),
     [
         ("attend --resume", "name them with --json FILE"),
-        ("build --resume --json f", "--resume is for attend, aggregate, layers, not for build"),
+        (
+            "build --resume --json f",
+            "--resume is for attend, aggregate, layers, models, not for build",
+        ),
     ],
 )
 def test_what_cannot_be_resumed(capsys, typed: str, message: str) -> None:

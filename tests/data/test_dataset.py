@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neighborgraph.data import MultiLabelDataset, NodeDataset, Split
+from neighborgraph.data import BinaryDataset, MultiLabelDataset, NodeDataset, Split
 from neighborgraph.data.split import fixed
 from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.errors import InputError
@@ -47,6 +47,16 @@ def test_labels_of_a_set() -> None:
     several[9, 2] = 2
     with pytest.raises(InputError, match="label 2 of node 9 is 2, neither 0 nor 1"):
         MultiLabelDataset("several", TINY.graph, *rest)
+
+
+def test_a_binary_data_set_has_two_classes() -> None:
+    y = TINY.y % 2
+    rest = TINY.split_rule, "made up"
+    assert BinaryDataset("binary", TINY.graph, TINY.x, y, 2, *rest).num_classes == 2
+    with pytest.raises(InputError, match="data set binary: 4 classes, but a binary one has two"):
+        BinaryDataset("binary", TINY.graph, TINY.x, TINY.y, 4, *rest)
+    with pytest.raises(InputError, match=r"label 2 of node .* is outside \[0, 2\)"):
+        BinaryDataset("binary", TINY.graph, TINY.x, TINY.y % 3, 2, *rest)
 
 
 @pytest.mark.parametrize(

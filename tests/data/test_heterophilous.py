@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from neighborgraph.data import BinaryDataset
 from neighborgraph.data.heterophilous import load_heterophilous
 from neighborgraph.errors import DataFileError
 from neighborgraph.paths import data_root
@@ -34,6 +35,7 @@ def test_published_counts(real, name: str) -> None:
         *(len(ids) for ids in (split.train, split.val, split.test)),
     )
     assert found == PUBLISHED[name]
+    assert isinstance(dataset, BinaryDataset) == (name in ("minesweeper", "tolokers"))
 
 
 def test_seed_selects_one_of_ten_splits(real) -> None:

@@ -71,6 +71,7 @@ def test_gradients_reach_every_block(name: str, graph: Graph) -> None:
     model(torch.rand(40, 6), graph, torch.rand(2, 2, 40, 6)).square().sum().backward()
     for key, parameter in model.named_parameters():
         if key in FIRST:
+            assert parameter.grad is not None
             assert all(block.abs().sum() > 0 for block in parameter.grad.chunk(3))
         assert (parameter.grad is None) == key.startswith("augmentation.")
 

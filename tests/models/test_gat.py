@@ -20,6 +20,8 @@ def test_equals_pyg_with_gradients(graph: Graph) -> None:
     model, x = build(out_heads=2), torch.randn(40, 6)
     first = GATConv(6, 4, heads=2, add_self_loops=False)
     second = GATConv(8, 3, heads=2, concat=False, add_self_loops=False)
+    assert first.lin is not None
+    assert second.lin is not None
     pairs = [
         (first.lin.weight, model.hidden.weight),
         (first.att_src, model.hidden_attention.source),

@@ -1,6 +1,7 @@
 """GCNII against its equation in fp64, against PyG's layer, and on a batch."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +12,8 @@ from neighborgraph.models import GCNII
 
 
 def build(layers: int = 3, **options: float) -> GCNII:
-    sizes = {"in_channels": 6, "hidden_channels": 5, "out_channels": 3, "layers": layers}
-    return GCNII(**sizes, dropout=0.5, **options).eval()
+    sizes: dict[str, Any] = {"in_channels": 6, "hidden_channels": 5, "out_channels": 3}
+    return GCNII(**sizes, layers=layers, dropout=0.5, **options).eval()
 
 
 def test_equation(graph: Graph, normalised: torch.Tensor) -> None:

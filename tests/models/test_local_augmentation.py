@@ -14,7 +14,7 @@ from neighborgraph.models.local_augmentation import endpoints, normalized, shuff
 TINY = load_tiny()
 X = TINY.x / 2
 TRAIN = TINY.split(0).train
-FAST = {"epochs": 2, "warm_up": 5, "predictions": 5, "score_every": 3}
+FAST: dict[str, Any] = {"epochs": 2, "warm_up": 5, "predictions": 5, "score_every": 3}
 
 
 def fitted(graph: Graph | torch.Tensor = TINY.graph, **options: Any) -> LocalAugmentation:
@@ -108,8 +108,9 @@ def test_a_transform_of_pyg() -> None:
     from torch_geometric.data import Data
     from torch_geometric.nn.models import GCN
 
-    data = Data(x=X, edge_index=TINY.graph.edge_index, y=TINY.y)
-    augmentation = LocalAugmentation(16, concat=2).fit(X, data.edge_index, TINY.y, TRAIN, **FAST)
+    edges = TINY.graph.edge_index
+    data = Data(x=X, edge_index=edges, y=TINY.y)
+    augmentation = LocalAugmentation(16, concat=2).fit(X, edges, TINY.y, TRAIN, **FAST)
     wide = augmentation(data)
     assert data.x is X
     assert torch.equal(wide.x[:, :16], X)

@@ -26,7 +26,7 @@ from neighborgraph.ops.registration import (
     accumulation_dtype,
     is_watched,
 )
-from neighborgraph.ops.sample import Population
+from neighborgraph.ops.sample import Population, TwoHops
 from neighborgraph.ops.topk import topk  # noqa: F401, so that it is registered
 from neighborgraph.testing import from_degrees, from_pairs, random_graph
 
@@ -108,6 +108,12 @@ def sample_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]
     if operator == "sample_relabel":
         yield row, graph.edge_index[0]
         return
+    if operator == "sample_two_hops":
+        hops = TwoHops.of(
+            Graph.from_edge_index(graph.edge_index, max(graph.num_rows, graph.num_cols))
+        )
+        yield [hops.ptr, hops.idx, hops.ends], row, row, 3, 7, [1, 2]
+        return
     time = torch.arange(graph.num_edges, device=graph.device)
     weight = torch.rand(graph.num_edges, device=graph.device)
     population = Population.of(graph, weight=weight, time=time)
@@ -174,7 +180,7 @@ def test_every_operator_of_the_namespace_is_listed() -> None:
         if name.startswith("neighborgraph::")
     }
     assert defined == set(OPERATORS)
-    assert len(OPERATORS) == len(set(OPERATORS)) == 10
+    assert len(OPERATORS) == len(set(OPERATORS)) == 11
 
 
 def test_operators_work_on_meta_tensors() -> None:

@@ -66,6 +66,8 @@ def test_asks_only_for_what_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
         flags = count, True, False, True, -5, [1, 2**32 - 1]
         cuda.sample_rows(csr, row, row, None, None, None, *flags)
         cuda.sample_rows(csr, row, row, many[:3], row, many, *flags)
+        if count >= 0:
+            cuda.sample_two_hops([*csr[:2], many], row, row, count, *flags[-2:])
     cuda.sample_relabel(row, many)
     cuda.sample_relabel(row, many[:0])
     assert asked == set(LISTED)

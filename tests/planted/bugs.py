@@ -281,6 +281,13 @@ BUGS = (
         "stop = min(stop, start + count)",
     ),
     Bug(
+        "two steps by way of the next",
+        SAMPLE,
+        "first_above(ends, start, stop, place, True) - 1",
+        "first_above(ends, start, stop, place, False) - 1",
+        ("tests/ops/test_sample_two_hops.py",),
+    ),
+    Bug(
         "time of the seed at every hop",
         WALK,
         "until = relation.time[sample.edge]",
@@ -296,7 +303,7 @@ BUGS = (
     ),
     Bug(
         "threads forget what was drawn before",
-        "cuda/sample.cu",
+        "cuda/common/draw.cuh",
         "seen |= out[other] == number",
         "seen = out[other] == number",
         ("tests/ops/test_sample.py",),

@@ -19,11 +19,13 @@ from neighborgraph.ops import (
     Dot,
     Draw,
     Population,
+    TwoHops,
     aggregate,
     attend,
     attend_with_weights,
     relabel,
     sample_neighbors,
+    sample_two_hops,
     topk,
 )
 from neighborgraph.ops.compress import compress
@@ -100,6 +102,9 @@ def run_sample(graph: Graph) -> None:
         for count, replace in product((-1, 1, 5, 40), (False, True)):
             sample = sample_neighbors(population, row, count, Draw(1), until=until, replace=replace)
             relabel(row, sample.source)
+    if graph.num_rows == graph.num_cols:
+        for count in (1, 5, 40):
+            sample_two_hops(TwoHops.of(graph), row, count, Draw(1))
 
 
 def run_topk(graph: Graph, dtype: torch.dtype) -> None:

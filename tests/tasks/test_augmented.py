@@ -131,7 +131,7 @@ def test_it_learns_and_leaves_the_best_state() -> None:
     with torch.no_grad():
         scores = made.scores(model.eval())
     test = made.parts["test"]
-    assert made.measure(scores[test], TINY.y[test]) == fitted.metrics["test_acc"]
+    assert made.target.measure(scores[test], TINY.y[test]) == fitted.metrics["test_acc"]
 
 
 def final_tensors(folder: Path) -> dict[str, torch.Tensor]:

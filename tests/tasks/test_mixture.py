@@ -10,10 +10,19 @@ import pytest
 import torch
 from torch import nn
 
+from neighborgraph.data import BinaryDataset
 from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.models import MLP, MowstGCN, MowstModel, MowstStarGCN, MowstStarModel
-from neighborgraph.tasks import Checkpoints, Evaluation, Fitted, MixtureClassification, fit
+from neighborgraph.tasks import (
+    BinaryMixtureClassification,
+    Checkpoints,
+    Evaluation,
+    Fitted,
+    MixtureClassification,
+    fit,
+)
 from neighborgraph.tasks.interrupt import Stopped
+from neighborgraph.tasks.metrics import roc_auc
 from neighborgraph.tasks.progress import Progress
 from neighborgraph.tasks.settings import OptimizerSettings, TrainingSettings, TurnSettings
 
@@ -148,7 +157,7 @@ def test_a_part_at_rest_has_no_dropout() -> None:
     assert not torch.equal(task.loss(model), task.loss(model))
 
 
-@pytest.mark.parametrize("select", ["loss", "accuracy"])
+@pytest.mark.parametrize("select", ["loss", "metric"])
 @BOTH
 def test_evaluation_is_the_models(kind: type[MowstModel], select: str) -> None:
     model, task = build(kind).eval(), mixture_task(select=select)
@@ -167,6 +176,31 @@ def test_evaluation_is_the_models(kind: type[MowstModel], select: str) -> None:
         found = evaluation.metrics[f"{expert}_test_acc"]
         assert found == pytest.approx(hits[split.test].double().mean().item())
     assert evaluation.metrics["confidence"] == pytest.approx(opinions.confidence.mean().item())
+
+
+@pytest.mark.parametrize("pretrain", ["none", "weak", "strong"])
+@BOTH
+def test_two_classes_are_judged_by_the_area_under_the_curve(kind: type, pretrain: str) -> None:
+    binary = BinaryDataset("binary", TINY.graph, TINY.x, TINY.y % 2, 2, TINY.split_rule, "made up")
+    model = kind(in_channels=16, hidden_channels=16, out_channels=2, dropout=0.5).eval()
+    turns = TurnSettings(pretrain=pretrain, select="metric")
+    task = BinaryMixtureClassification(binary, turns=turns)
+    with torch.no_grad():
+        evaluation = task.evaluate(model)
+        opinions = model.opinions(task.nodes.x, task.nodes.graph)
+        mixed = model(task.nodes.x, task.nodes.graph)
+
+    def area(scores: torch.Tensor, ids: torch.Tensor) -> float:
+        return roc_auc((scores[ids, 1] - scores[ids, 0])[:, None], binary.y[ids, None])
+
+    split = TINY.split(0)
+    for part, ids in vars(split).items():
+        assert evaluation.metrics[f"{part}_rocauc"] == area(mixed, ids)
+    for expert in ("weak", "strong"):
+        found = evaluation.metrics[f"{expert}_test_rocauc"]
+        assert found == area(getattr(opinions, expert), split.test)
+    selecting = mixed if pretrain == "none" else getattr(opinions, pretrain)
+    assert evaluation.val_loss == 1 - area(selecting, split.val)
 
 
 @pytest.mark.parametrize("expert", ["weak", "strong"])
@@ -207,7 +241,7 @@ def train(
 @pytest.mark.parametrize(("kind", "reached"), [(MowstGCN, 0.7), (MowstStarGCN, 0.9)])
 def test_it_learns_and_leaves_the_best_state(kind: type[MowstModel], reached: float) -> None:
     model = build(kind)
-    task = mixture_task(pretrain="strong", patience=15, select="accuracy")
+    task = mixture_task(pretrain="strong", patience=15, select="metric")
     fitted = fit(model, task, optimizer=ADAM, training=TrainingSettings(epochs=150))
     assert fitted.metrics["test_acc"] > max(reached, fitted.metrics["weak_test_acc"])
     with torch.no_grad():
@@ -236,7 +270,7 @@ def final_tensors(folder: Path) -> dict[str, torch.Tensor]:
 def test_stopped_and_resumed_equals_straight_through(
     tmp_path: Path, stops: tuple, pretrain: str
 ) -> None:
-    settings = {"pretrain": pretrain, "patience": 3, "select": "accuracy"}
+    settings = {"pretrain": pretrain, "patience": 3, "select": "metric"}
     straight_model, straight_task = build(), mixture_task(**settings)
     straight = train(straight_model, straight_task, tmp_path / "straight")
     assert straight_task.state["turn"] > 2
@@ -257,7 +291,7 @@ def test_stopped_and_resumed_equals_straight_through(
 
 @pytest.mark.cuda
 def test_resume_is_exact_on_a_gpu(tmp_path: Path) -> None:
-    turns = TurnSettings(pretrain="strong", patience=3, select="accuracy")
+    turns = TurnSettings(pretrain="strong", patience=3, select="metric")
     task = MixtureClassification(TINY, turns=turns, device="cuda")
     straight = train(build().cuda(), task, tmp_path / "straight")
     with pytest.raises(Stopped):
@@ -275,7 +309,7 @@ def test_test_labels_change_nothing_but_the_test_metrics(kind: type[MowstModel])
     other[test] = (other[test] + 1) % 4
     # Splits are drawn by class, so that of the true labels is kept.
     blind = replace(TINY, y=other, split_rule=TINY.split)
-    settings = TurnSettings(pretrain="both", patience=5, select="accuracy")
+    settings = TurnSettings(pretrain="both", patience=5, select="metric")
     found = []
     for dataset in (TINY, blind):
         model = build(kind)

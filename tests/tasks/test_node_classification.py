@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neighborgraph.data import MultiLabelDataset
+from neighborgraph.data import BinaryDataset, MultiLabelDataset
 from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.graph import Graph
-from neighborgraph.tasks import MultiLabelClassification, NodeClassification
+from neighborgraph.tasks import NodeClassification
 from neighborgraph.tasks.metrics import roc_auc
 from neighborgraph.tasks.node_classification import normalize_rows, sparse_when_small
 
@@ -18,9 +18,9 @@ TINY = load_tiny()
 class Constant(torch.nn.Module):
     """Scores that do not depend on the input."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 4) -> None:
         super().__init__()
-        self.scores = torch.nn.Parameter(torch.randn(120, 4))
+        self.scores = torch.nn.Parameter(torch.randn(120, classes))
 
     def forward(self, x, graph) -> torch.Tensor:
         return self.scores
@@ -39,12 +39,27 @@ def test_loss_and_metrics() -> None:
         assert evaluation.metrics[f"{part}_acc"] == pytest.approx(right[ids].float().mean().item())
 
 
+def test_two_classes() -> None:
+    y = (torch.rand(120) < 0.3).long()
+    binary = BinaryDataset("binary", TINY.graph, TINY.x, y, 2, TINY.split_rule, "made up")
+    task, split = NodeClassification(binary, seed=3), TINY.split(3)
+    model = Constant(classes=2)
+    scores = model.scores.detach()
+    evaluation = task.evaluate(model)
+    entropy = torch.nn.functional.cross_entropy(scores[split.val], y[split.val]).item()
+    assert evaluation.val_loss == pytest.approx(entropy)
+    for part, ids in vars(split).items():
+        ones, zeros = ((scores[ids] @ torch.tensor([-1.0, 1.0]))[y[ids] == c] for c in (1, 0))
+        won = (ones[:, None] > zeros).double().mean().item()
+        assert evaluation.metrics == evaluation.metrics | {f"{part}_rocauc": pytest.approx(won)}
+
+
 def test_several_labels() -> None:
     y = (torch.rand(120, 4) < 0.4).long()
     several = MultiLabelDataset(
         "several", TINY.graph, TINY.x, y, 4, TINY.split_rule, "made up", lambda y, s: s.sum().item()
     )
-    model, task, split = Constant(), MultiLabelClassification(several, seed=3), TINY.split(3)
+    model, task, split = Constant(), NodeClassification(several, seed=3), TINY.split(3)
     p = model.scores.sigmoid()
     wanted = -(y * p.log() + (1 - y) * (1 - p).log())
     assert task.loss(model).item() == pytest.approx(wanted[split.train].mean().item(), rel=1e-5)

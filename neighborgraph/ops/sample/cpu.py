@@ -69,6 +69,30 @@ def sample_rows(
     return torch.from_numpy(receiver), torch.from_numpy(source), torch.from_numpy(edge)
 
 
+def sample_two_hops(csr, row, key, count, seed, counter) -> Tensor:
+    """[f, count] nodes one or two steps away."""
+    ptr, idx, ends = csr
+    rows = row.shape[0]
+    node = np.empty(rows * count, np.int64)
+    slots = slots_for(count)
+    run_rows(
+        draw_two_hops,
+        np.arange(rows + 1) * count,
+        ptr.numpy(),
+        idx.numpy(),
+        ends.numpy(),
+        np.ascontiguousarray(row.numpy()),
+        np.ascontiguousarray(key.numpy()),
+        count,
+        seed,
+        np.uint64(counter[0]),
+        np.uint64(counter[1]),
+        node,
+        scratch=lambda: np.full(slots, -1, np.int64),
+    )
+    return torch.from_numpy(node).view(rows, count)
+
+
 def slots_for(count: int) -> int:
     """The size of a hash table for the numbers that a row draws, a power of two; 0 without one."""
     return power_of_two_above(4 * count) if count > LONGEST_SCAN else 0
@@ -196,6 +220,32 @@ def draw_rows(
                 receiver[t] = i
                 source[t] = idx[position]
                 edge[t] = edge_id[position]
+
+
+@numba_kernel
+def draw_two_hops(
+    begin, end, work, ptr, idx, ends, row, key, count, seed, epoch, stream, node, seen
+):
+    """Places among the nodes around each row are drawn into ``node`` first."""
+    for i in range(begin, end):
+        start, stop = ptr[row[i]], ptr[row[i] + 1]
+        degree = stop - start
+        size = degree + ends[stop] - ends[start]
+        counter = np.uint64(key[i]), epoch, stream
+        if size > count:
+            draw_distinct(0, size, seed, counter, node, i * count, count, seen)
+        for p in range(count):
+            t = i * count + p
+            if size == 0:
+                node[t] = draw_number(seed, counter, p, ptr.size - 1)
+                continue
+            place = node[t] if size > count else p % size
+            if place < degree:
+                node[t] = idx[start + place]
+            else:
+                place += ends[start] - degree
+                by_way_of = first_above(ends, start, stop, place, True) - 1
+                node[t] = idx[ptr[idx[by_way_of]] + place - ends[by_way_of]]
 
 
 @inlined

@@ -31,12 +31,25 @@ def sample_rows(
     if count < 0:
         per_item("sample_all", edges, first, offsets, edge, rows, edges)
     else:
-        lanes = min(WARP, power_of_two_above(max(count, 1)))
+        lanes = lanes_of(count)
         inputs = cumulative, key, first, candidates, offsets
         numbers = rows, count, int(replace), seed, *counter
         per_item(f"sample_draw<{lanes}>", rows * lanes, *inputs, edge, *numbers)
     per_item("sample_gather", edges, idx, edge_id, offsets, edge, source, receiver, rows, edges)
     return receiver, source, edge
+
+
+def sample_two_hops(csr, row, key, count, seed, counter) -> Tensor:
+    """[f, count] nodes one or two steps away."""
+    ptr = csr[0]
+    rows = row.shape[0]
+    node = row.new_empty(rows, count)
+    if count > 0:
+        numbers = rows, ptr.shape[0] - 1, count, seed, *counter
+        lanes = lanes_of(count)
+        inputs = *csr, row.contiguous(), key.contiguous()
+        per_item(f"sample_two_hops<{lanes}>", rows * lanes, *inputs, node, *numbers)
+    return node
 
 
 def sample_relabel(known, found) -> tuple[Tensor, Tensor]:
@@ -56,6 +69,11 @@ def sample_relabel(known, found) -> tuple[Tensor, Tensor]:
     return nodes, local
 
 
+def lanes_of(count: int) -> int:
+    """Threads that share a row which draws ``count``."""
+    return min(WARP, power_of_two_above(max(count, 1)))
+
+
 def per_item(kernel: str, threads: int, *args: Tensor | int | None) -> None:
     """Launch a thread for each item; nothing where there are none."""
     if threads:
@@ -65,8 +83,11 @@ def per_item(kernel: str, threads: int, *args: Tensor | int | None) -> None:
 
 def instance(kernel: str) -> Instance:
     """A kernel and the file that it is in."""
-    file = "sample_relabel.cu" if kernel.startswith("relabel") else "sample.cu"
-    return Instance(file, kernel)
+    files = {"relabel": "sample_relabel.cu", "sample_two_hops": "sample_two_hops.cu"}
+    for start, file in files.items():
+        if kernel.startswith(start):
+            return Instance(file, kernel)
+    return Instance("sample.cu", kernel)
 
 
 def instances() -> Iterator[Instance]:
@@ -78,4 +99,5 @@ def instances() -> Iterator[Instance]:
     lanes = 1
     while lanes <= WARP:
         yield instance(f"sample_draw<{lanes}>")
+        yield instance(f"sample_two_hops<{lanes}>")
         lanes *= 2

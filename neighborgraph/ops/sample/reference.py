@@ -40,6 +40,26 @@ def sample_neighbors(
     return columns[:, 0], columns[:, 1], columns[:, 2]
 
 
+def sample_two_hops(
+    hops: Any, row: Tensor, count: int, draw: Any, *, key: Tensor | None = None
+) -> Tensor:
+    """[f, count] nodes one or two steps away."""
+    ptr, idx = hops.ptr.tolist(), hops.idx.tolist()
+    keys = (row if key is None else key).tolist()
+    found = []
+    for r, number in zip(row.tolist(), (stream(draw, k) for k in keys), strict=True):
+        near = idx[ptr[r] : ptr[r + 1]]
+        around = near + [k for j in near for k in idx[ptr[j] : ptr[j + 1]]]
+        if len(around) >= count:
+            places = drawn(list(range(len(around))), count, False, None, number)
+            found.append([around[place] for place in places])
+        elif around:
+            found.append([around[p % len(around)] for p in range(count)])
+        else:
+            found.append([number(p, len(ptr) - 1) for p in range(count)])
+    return torch.tensor(found, dtype=torch.int64, device=row.device).view(len(row), count)
+
+
 def drawn(
     positions: list[int],
     count: int,
