@@ -11,7 +11,7 @@ from neighborgraph.graph import Graph
 from neighborgraph.models import GCNII
 
 
-def build(layers: int = 3, **options: float) -> GCNII:
+def build(layers: int = 3, **options: Any) -> GCNII:
     sizes: dict[str, Any] = {"in_channels": 6, "hidden_channels": 5, "out_channels": 3}
     return GCNII(**sizes, layers=layers, dropout=0.5, **options).eval()
 
