@@ -109,3 +109,12 @@ def test_wrong_options(name: str, graph: Graph) -> None:
         models.build(name, 6, 3, **OPTIONS, **EXTRA.get(name, {}), reconstruction="l2")
     with pytest.raises(InputError, match="sets"):
         build(name)(torch.rand(40, 6), graph, torch.rand(1, 2, 40, 6))
+
+
+@pytest.mark.cuda
+@EACH
+def test_equals_the_cpu_on_a_gpu(name: str, graph: Graph) -> None:
+    model, x, sets = build(name), torch.rand(40, 6), torch.rand(2, 3, 40, 6)
+    expected = model(x, graph, sets)
+    found = model.cuda()(x.cuda(), graph.to("cuda"), sets.cuda())
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-5)

@@ -172,3 +172,11 @@ def test_a_fitted_state_can_be_loaded() -> None:
     other = LocalAugmentation(16)
     other.load_state_dict(fitted().state_dict())
     assert other.draw(X).shape == (1, 120, 16)
+
+
+@pytest.mark.cuda
+def test_equal_seeds_give_equal_generators_on_a_gpu() -> None:
+    inputs = X.cuda(), TINY.graph.to("cuda"), TINY.y.cuda(), TRAIN.cuda()
+    first, second = (LocalAugmentation(16).cuda().fit(*inputs, **FAST) for _ in range(2))
+    assert same(first, second)
+    assert first.draw(inputs[0], 2).shape == (2, 120, 16)

@@ -192,3 +192,27 @@ def test_features_that_the_cross_entropy_cannot_take() -> None:
             optimizer=OptimizerSettings(lr=0.01),
             training=TrainingSettings(epochs=1),
         )
+
+
+@pytest.mark.cuda
+def test_resume_is_exact_on_a_gpu(tmp_path: Path) -> None:
+    def run(folder: Path, **options: Any) -> Fitted:
+        made = AugmentedClassification(TINY, generator=FAST, device="cuda")
+        return fit(
+            build().cuda(),
+            made,
+            optimizer=OptimizerSettings(lr=0.02),
+            training=TrainingSettings(epochs=20, checkpoint_every=7),
+            checkpoints=Checkpoints(folder),
+            identity={},
+            **options,
+        )
+
+    def stop(moment: dict[str, float]) -> None:
+        if moment["epoch"] == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    straight = run(tmp_path / "straight")
+    with pytest.raises(Stopped):
+        run(tmp_path / "stopped", watch=stop)
+    assert run(tmp_path / "stopped").val_losses == straight.val_losses
