@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "models": OPERATORS | {"nn"},
     "loader": OPERATORS,
     "data": LEAVES | {"graph"},
-    "tasks": OPERATORS | {"data", "loader"},
+    "tasks": OPERATORS | {"nn", "data", "loader"},
     "recipes": set(),
     "bench": OPERATORS
     | {"__init__", "testing", "nn", "models", "loader", "data", "tasks", "recipes"},

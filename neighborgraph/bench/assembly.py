@@ -16,6 +16,7 @@ from neighborgraph.tasks import (
     NodeClassification,
     Recipe,
     Recommendation,
+    SampledClassification,
     Task,
 )
 from neighborgraph.tasks.processes import ALONE, Processes
@@ -51,8 +52,7 @@ def assemble(
 
 @assemble.register
 def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
-    sizes = dataset.x.shape[1], dataset.num_classes
-    model = models.build(name, *sizes, **recipe.model).to(device)
+    model = build_of_nodes(dataset, name, recipe).to(device)
     settings = {"seed": seed, "row_normalize": recipe.data.row_normalize, "device": device}
     several = isinstance(dataset, MultiLabelDataset)
     if isinstance(model, models.Augmented):
@@ -62,6 +62,14 @@ def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
             )
         parts = {"generator": recipe.generator, "consistency": recipe.consistency}
         return model, AugmentedClassification(dataset, **parts, **settings)
+    if isinstance(model, models.TokenModel):
+        return model, SampledClassification(
+            dataset,
+            position_channels=model.position_channels,
+            processes=processes,
+            **vars(recipe.sampling),
+            **settings,
+        )
     if not isinstance(model, models.MowstModel):
         return model, NodeClassification(dataset, **settings)
     if several:
@@ -71,6 +79,14 @@ def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
     two = isinstance(dataset, BinaryDataset)
     kind = BinaryMixtureClassification if two else MixtureClassification
     return model, kind(dataset, turns=recipe.turns, **settings)
+
+
+def build_of_nodes(dataset: NodeDataset, name: str, recipe: Recipe) -> nn.Module:
+    """A freshly initialised model of a data set's nodes, whole graphs or samples."""
+    sizes = dataset.x.shape[1], dataset.num_classes
+    if issubclass(models.find(name), models.TokenModel):
+        return models.build_token_model(name, *sizes, dataset.graph.num_rows, **recipe.model)
+    return models.build(name, *sizes, **recipe.model)
 
 
 @assemble.register
@@ -96,7 +112,7 @@ def check_options(dataset: Dataset, name: str, recipe: Recipe) -> None:
 
 @check_options.register
 def _(dataset: NodeDataset, name, recipe):
-    models.build(name, dataset.x.shape[1], dataset.num_classes, **recipe.model)
+    build_of_nodes(dataset, name, recipe)
 
 
 @check_options.register

@@ -22,6 +22,7 @@ from neighborgraph.bench.measurement import (
     table,
     write_text,
 )
+from neighborgraph.bench.neighbor_cache import chosen_streams, neighbor_cache_rows
 from neighborgraph.bench.peers import TITLES
 from neighborgraph.bench.plot import draw, expect_matplotlib
 from neighborgraph.bench.ranking import chosen_catalogues, ranking_rows
@@ -33,7 +34,7 @@ from neighborgraph.cli.device import choose_device
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.interrupt import Stopped
 
-OPS = (*PARSERS, "build", "sample", "recommend", "topk")
+OPS = (*PARSERS, "build", "neighbor_cache", "sample", "recommend", "topk")
 DEFAULT_EDGES = 1_000_000
 
 EPILOG = """\
@@ -58,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     add = parser.add_argument
-    ops = "attend, aggregate (default: both), layers, models, build, sample, recommend, topk"
+    ops = "attend, aggregate (default: both), layers, models, build, neighbor_cache, sample, ..."
     add("ops", nargs="*", metavar="OP", help=ops)
     add("--graphs", nargs="+", default=[], metavar="NAME", help="arxiv, reddit-random, mesh, ...")
     add("--scores", nargs="+", default=[], metavar="SCORE", help="of attend: dot, gatv2+edge, ...")
@@ -168,12 +169,15 @@ def chosen_rows(
         heads=options.heads,
     )
     catalogues = chosen_catalogues(options.graphs, device.type) if "topk" in ops else []
+    streams = chosen_streams(options.graphs, device.type) if "neighbor_cache" in ops else []
     peers = chosen_peers(options.peers)
 
     def measured() -> Iterator[Measurement]:
         yield from measure_cases(cases, device, peers, options.seconds, say, done)
         if "build" in ops:
             yield from build_rows(options.edges or DEFAULT_EDGES, device, options.seconds)
+        for stream in streams:
+            yield from neighbor_cache_rows(stream, device, options.seconds, peers)
         if "sample" in ops:
             for graph in options.graphs or [DEFAULT_GRAPHS[device.type]]:
                 yield from sampling_rows(graph, device, options.seconds, peers="pyg" in peers)

@@ -21,6 +21,8 @@ from neighborgraph.tasks.recipe import load_recipe
 TINY = ("training.epochs=20",)
 """What ``--tiny`` changes in a recipe; it also takes a tiny data set."""
 MAX_SEEDS = 10_000
+IN_BATCHES = (models.Recommender, models.TokenModel)
+"""Models whose batches several processes can share."""
 COLUMN_OPTIONS = ("user_column", "item_column", "time_column", "weight_column", "min_weight")
 """Options that say what the columns of a table mean."""
 
@@ -85,9 +87,10 @@ def command(options: argparse.Namespace) -> int:
         joined(device) as processes,
         exclusive(options.out) if processes.leads else nullcontext(),
     ):
-        if processes.size > 1 and not recommends:
+        whole = [name for name in names if not issubclass(models.find(name), IN_BATCHES)]
+        if processes.size > 1 and whole:
             raise ConfigError(
-                f"{options.models} trains on a whole graph in every step, which {processes.size} "
+                f"{', '.join(whole)} trains on a whole graph in every step, which {processes.size} "
                 "processes cannot share; start it without torchrun"
             )
         dataset = source.read()

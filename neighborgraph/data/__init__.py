@@ -18,6 +18,7 @@ from neighborgraph.data.ogb_synthetic import SyntheticSettings, write_synthetic
 from neighborgraph.data.planetoid import load_planetoid
 from neighborgraph.data.recommend import INTERACTIONS
 from neighborgraph.data.synthetic import load_tiny
+from neighborgraph.data.temporal import EventLog, from_temporal_data, read_jodie, read_snap
 from neighborgraph.errors import ConfigError
 from neighborgraph.paths import data_root
 
@@ -55,6 +56,7 @@ __all__ = [
     "SYNTHETIC",
     "BinaryDataset",
     "Columns",
+    "EventLog",
     "InteractionLog",
     "Interactions",
     "MultiLabelDataset",
@@ -62,9 +64,12 @@ __all__ = [
     "Split",
     "SyntheticSettings",
     "expect_known",
+    "from_temporal_data",
     "load",
     "load_interactions",
     "read_interactions",
+    "read_jodie",
+    "read_snap",
     "write_synthetic",
 ]
 

@@ -1,12 +1,15 @@
-"""Who neighbours whom: the immutable Graph and the ways to build one."""
+"""Who neighbours whom: the immutable Graph, the ways to build one, and Events in time."""
 
 from neighborgraph.graph.build import add_self_loops, to_undirected
 from neighborgraph.graph.convert import as_graph
 from neighborgraph.graph.csr import Csr, Graph
+from neighborgraph.graph.events import Events, EventSplit
 from neighborgraph.graph.file import load_graph, save_graph
 
 __all__ = [
     "Csr",
+    "EventSplit",
+    "Events",
     "Graph",
     "add_self_loops",
     "as_graph",

@@ -36,6 +36,9 @@ MODELS: dict[str, type[nn.Module]] = {
     "la-gcn": LAGCN,
     "la-gcnii": LAGCNII,
     "la-sage": LASAGE,
+    "largegt": LargeGT,
+    "largegt-global": LargeGTGlobal,
+    "largegt-local": LargeGTLocal,
     "lightgcn": LightGCN,
     "mlp": MLP,
     "mowst-gcn": MowstGCN,
@@ -79,6 +82,7 @@ __all__ = [
     "UltraGCN",
     "build",
     "build_recommender",
+    "build_token_model",
     "dispersion",
     "find",
     "uncertainty",
@@ -111,6 +115,30 @@ def build(name: str, in_channels: int, out_channels: int, **options: object) -> 
     """
     sizes = {"in_channels": in_channels, "out_channels": out_channels}
     return construct(name, sizes, options)
+
+
+def build_token_model(
+    name: str, in_channels: int, out_channels: int, num_nodes: int, **options: object
+) -> TokenModel:
+    """Build the model of sampled tokens called ``name``.
+
+    Args:
+        name: A key of ``MODELS``.
+        in_channels: Feature width F.
+        out_channels: Number of classes C.
+        num_nodes: n, for a model that remembers something of every node.
+        **options: The class's other keyword arguments, such as ``hidden_channels``.
+
+    Raises:
+        ConfigError: The name or an option is unknown, missing, or of another type.
+    """
+    sizes = {"in_channels": in_channels, "out_channels": out_channels}
+    if "num_nodes" in inspect.signature(find(name)).parameters:
+        sizes["num_nodes"] = num_nodes
+    model = construct(name, sizes, options)
+    if not isinstance(model, TokenModel):
+        raise ConfigError(f"{name} does not classify nodes by sampled tokens")
+    return model
 
 
 def build_recommender(

@@ -11,6 +11,7 @@ from neighborgraph.tasks.ranker import Ranker
 from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
 from neighborgraph.tasks.recipe import Recipe, load_recipe
 from neighborgraph.tasks.recommendation import Recommendation
+from neighborgraph.tasks.sampled_classification import SampledClassification
 
 __all__ = [
     "AugmentedClassification",
@@ -24,6 +25,7 @@ __all__ = [
     "RankingMetrics",
     "Recipe",
     "Recommendation",
+    "SampledClassification",
     "Task",
     "accuracy",
     "consistency_loss",

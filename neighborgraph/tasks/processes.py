@@ -64,6 +64,13 @@ class Processes:
                 for parameter in model.parameters():
                     dist.broadcast(parameter, src=0)
 
+    def copy_buffers(self, model: nn.Module) -> None:
+        """Give every process what the first has beside parameters, such as running means."""
+        if self.size > 1:
+            with self.named_failure():
+                for buffer in model.buffers():
+                    dist.broadcast(buffer, src=0)
+
     def highest(self, number: int) -> int:
         """The largest of a number of each process; waits for all of them."""
         if self.size == 1:

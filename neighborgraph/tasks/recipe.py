@@ -18,6 +18,7 @@ from neighborgraph.tasks.settings import (
     OptimizerSettings,
     Published,
     PublishedRanking,
+    SamplingSettings,
     SplitSettings,
     TrainingSettings,
     TurnSettings,
@@ -52,6 +53,13 @@ SECTIONS: dict[str, dict[str, type]] = {
         "training": TrainingSettings,
         "published": Published,
     },
+    "sampled classification": {
+        "data": DataSettings,
+        "sampling": SamplingSettings,
+        "optimizer": OptimizerSettings,
+        "training": TrainingSettings,
+        "published": Published,
+    },
     "recommendation": {
         "split": SplitSettings,
         "batches": BatchSettings,
@@ -78,6 +86,7 @@ class Recipe:
         turns: How experts take turns, for mixtures.
         generator: How features are learned to be drawn, for local augmentation.
         consistency: How far predictions must agree, for local augmentation.
+        sampling: How many nodes are seen, for classification in batches.
         split: How interactions are split, for recommendation.
         batches: How pairs are drawn, for recommendation.
     """
@@ -92,6 +101,7 @@ class Recipe:
     turns: TurnSettings = TurnSettings()  # noqa: RUF009, it is frozen
     generator: GeneratorSettings = GeneratorSettings()  # noqa: RUF009, it is frozen
     consistency: ConsistencySettings = ConsistencySettings()  # noqa: RUF009, it is frozen
+    sampling: SamplingSettings = SamplingSettings()  # noqa: RUF009, it is frozen
     split: SplitSettings = SplitSettings()  # noqa: RUF009, it is frozen
     batches: BatchSettings = BatchSettings()  # noqa: RUF009, it is frozen
 

@@ -1,6 +1,5 @@
 """Recommendation: batches of user-item pairs to train on, full rankings to evaluate by."""
 
-import hashlib
 from collections.abc import Iterator
 from typing import Protocol, final
 
@@ -11,6 +10,7 @@ from neighborgraph.data.interactions import Interactions
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.pairs import SAMPLERS
 from neighborgraph.tasks.processes import ALONE, Processes
+from neighborgraph.tasks.randomness import keyed_generator
 from neighborgraph.tasks.ranking import evaluate_ranking, rows_of
 from neighborgraph.tasks.step import CapturedStep, Step
 
@@ -141,10 +141,3 @@ class Recommendation(Task):
         """Users [U, d] and items [I, d] of ``model`` as it is used."""
         recommender: Recommender = model.eval()  # pyright: ignore[reportAssignmentType]
         return recommender.embeddings()
-
-
-def keyed_generator(device: torch.device, seed: int, epoch: int) -> torch.Generator:
-    """A generator whose numbers follow from the seed and the epoch alone."""
-    # Torch's generator on the CPU takes 32 bits of a seed; a digest spreads both numbers over them.
-    digest = hashlib.sha256(f"{seed} {epoch}".encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:4], "little"))

@@ -131,6 +131,15 @@ class ConsistencySettings:
 
 
 @dataclass(frozen=True)
+class SamplingSettings:
+    """How many nodes are seen, and how many are classified at a time."""
+
+    nodes: int = number(low=1, default=50)
+    """K, a node and K - 1 others around it."""
+    batch_size: int = number(low=2, default=1024)
+
+
+@dataclass(frozen=True)
 class Published:
     """What the paper reports for node classification on this data set."""
 

@@ -193,6 +193,13 @@ def test_processes_that_were_told_different_things(tmp_path: Path) -> None:
     assert not (tmp_path / "records.jsonl").exists()
 
 
+def test_a_model_of_sampled_tokens_in_two_processes(tmp_path: Path) -> None:
+    first, second = end(start(tmp_path, "largegt", "--set", "sampling.nodes=4"))
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    (record,) = read_records(tmp_path / "records.jsonl")
+    assert record.device.startswith("2 x cpu")
+
+
 def test_a_model_of_whole_graphs_is_refused(tmp_path: Path) -> None:
     for code, _, said in end(start(tmp_path, "gcn")):
         assert code == 2

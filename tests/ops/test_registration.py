@@ -21,6 +21,7 @@ from neighborgraph.ops import (
     attend_with_weights,
 )
 from neighborgraph.ops.compress import compress  # noqa: F401, so that it is registered
+from neighborgraph.ops.neighbor_cache import NeighborTable, Recent
 from neighborgraph.ops.registration import (
     OPERATORS,
     accumulation_dtype,
@@ -139,10 +140,38 @@ def topk_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
     yield users, items, graph.num_cols + 1, None, None
 
 
+def neighbor_cache_arguments(operator: str, graph: Graph, draw: Draw) -> Iterator[tuple]:
+    """Edges as events, with and without features; rows as queries, and their neighbours joined."""
+    n, device = graph.num_rows, graph.device
+    node = torch.arange(n, device=device)
+    if operator == "neighbor_cache_join":
+        yield graph.edge_index[:, : 4 * n].reshape(2, -1), graph.edge_index[0, : 4 * n]
+        return
+    edges = min(graph.num_edges, 40)
+    ends = graph.edge_index[:, :edges].flip(0).unbind()
+    event = torch.arange(edges, device=device)
+    channels = draw(1).flatten(1).shape[1]
+    options: dict = {"channels": channels, "dtype": draw(1).dtype, "device": device}
+    for feature, vector, mirrored in ((False, False, False), (True, True, False)):
+        table = NeighborTable.empty(n, Recent(3), **options)
+        kept = table.feature if feature else None
+        given = draw(edges).detach().flatten(1) if vector else None
+        slots, last = (table.neighbor, table.time, table.event), (table.last_time, table.last_event)
+        lines = *ends, event, event, given, mirrored
+        if operator == "neighbor_cache_recent":
+            yield *slots, table.count, kept, *last, *lines
+        elif operator == "neighbor_cache_hashed":
+            yield *slots, kept, *last, *lines, 2**31, 5
+        else:
+            yield *slots, table.count if feature else None, last[0], node, None, False
+            yield *slots, None, last[0], node, node, True
+
+
 ARGUMENTS = {
     "aggregate": aggregate_arguments,
     "attend": attend_arguments,
     "compress": compress_arguments,
+    "neighbor": neighbor_cache_arguments,
     "sample": sample_arguments,
     "topk": topk_arguments,
 }
@@ -180,7 +209,7 @@ def test_every_operator_of_the_namespace_is_listed() -> None:
         if name.startswith("neighborgraph::")
     }
     assert defined == set(OPERATORS)
-    assert len(OPERATORS) == len(set(OPERATORS)) == 11
+    assert len(OPERATORS) == len(set(OPERATORS)) == 15
 
 
 def test_operators_work_on_meta_tensors() -> None:

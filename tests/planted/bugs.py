@@ -23,6 +23,8 @@ SAMPLE, WALK = "neighborgraph/ops/sample/cpu.py", "neighborgraph/loader/walk.py"
 SAMPLE_TESTS = ("tests/ops/test_sample.py", "tests/ops/test_sample_laws.py")
 TOPK = "neighborgraph/ops/topk/cpu.py"
 TOPK_TESTS = ("tests/ops/test_topk.py",)
+CACHE, CACHE_GPU = "neighborgraph/ops/neighbor_cache/cpu.py", "cuda/neighbor_cache.cu"
+CACHE_TESTS = ("tests/ops/test_neighbor_cache.py", "tests/ops/test_neighbor_cache_laws.py")
 SCHEDULE = "neighborgraph/graph/schedule.py"
 PHILOX = "neighborgraph/ops/philox_numba.py"
 LANES = "neighborgraph/ops/lanes.py"
@@ -71,6 +73,11 @@ def sample(name: str, right: str, wrong: str) -> Bug:
 def topk(name: str, right: str, wrong: str, file: str = TOPK) -> Bug:
     """A bug of topk."""
     return Bug(name, file, right, wrong, TOPK_TESTS)
+
+
+def cache(name: str, right: str, wrong: str, file: str = CACHE) -> Bug:
+    """A bug of neighbor_cache."""
+    return Bug(name, file, right, wrong, (*CACHE_TESTS, "tests/ops/test_neighbor_cache_inputs.py"))
 
 
 def scheduled(name: str, right: str, wrong: str) -> Bug:
@@ -332,6 +339,26 @@ BUGS = (
         "only the best beats the best", "bound = key[count - 1]", "bound = key[0]", "cuda/topk.cu"
     ),
     topk("a later pass repeats a place", "&& key < ceiling", "&& key <= ceiling", "cuda/topk.cu"),
+    cache("a query sees its own time", "time < until[query] or", "time <= until[query] or"),
+    cache("a slot from weak bits", "^ salt) >> BITS)", "^ salt) & MASK)"),
+    cache("the seed chooses no slot", "mix(np.uint64(seed))", "mix(np.uint64(0))"),
+    cache("a draw forgets the upper half of an event", "e >> BITS, u", "e & MASK, u"),
+    cache("a draw forgets the neighbour", "v & MASK)", "u & MASK)"),
+    cache("features of the displaced stay", "if len(vector) or not is_same:", "if len(vector):"),
+    cache("a full row begins anew", "count[u] += 1", "count[u] = (count[u] + 1) % size"),
+    cache("infinite times", "if not at[i] - at[i] == 0:", "if at[i] != at[i]:"),
+    cache("past events", "if at[i] < time:", "if at[i] < time - 1:"),
+    cache("an event twice", " and (mirrored or i == 0)", " and i == 0"),
+    cache("queries in the past", "return PAST, i", "return 0, i"),
+    cache("what was last is forgotten", "last_event.copy_(number[-1:])", "pass"),
+    cache("codes replace each other", "|= code[column]", "= code[column]"),
+    cache("the last K are one less", "[t + size] == row", "[t + size - 1] == row", CACHE_GPU),
+    cache("both ends are one", "(reversed(entry) ? other : node)", "(node)", CACHE_GPU),
+    cache("nobody wins", "while (has(place) && !wins(place))", "while (has(place))", CACHE_GPU),
+    cache("features always stay", "!contest.was_kept(holder)", "false", CACHE_GPU),
+    cache("a query sees its own time", "if (its < until ||", "if (its <= until ||", CACHE_GPU),
+    cache("a row counts one event", "+= t + 1 - first_of(key, t)", "+= 1", CACHE_GPU),
+    cache("codes replace each other", "joined |= code[b]", "joined = code[b]", CACHE_GPU),
     recommender(
         "a seen item of the same rank is not counted", "negatives", "right=True", "right=False"
     ),

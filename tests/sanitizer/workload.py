@@ -18,11 +18,17 @@ from neighborgraph.ops import (
     Additive,
     Dot,
     Draw,
+    Hashed,
+    NeighborTable,
     Population,
+    Recent,
     TwoHops,
     aggregate,
     attend,
     attend_with_weights,
+    insert_events,
+    join_neighbors,
+    lookup_neighbors,
     relabel,
     sample_neighbors,
     sample_two_hops,
@@ -117,6 +123,23 @@ def run_topk(graph: Graph, dtype: torch.dtype) -> None:
             topk(users, items, k, (graph.rows.ptr, column))
 
 
+def run_neighbor_cache(graph: Graph, dtype: torch.dtype) -> None:
+    """Both policies and types of times, with and without features; look-ups and their join."""
+    size = max(graph.num_rows, graph.num_cols)
+    event = torch.arange(graph.num_edges, device="cuda")
+    node = torch.arange(size, device="cuda")
+    for policy, time in product((Recent(3), Hashed(5, 0.5)), (torch.int64, torch.float64)):
+        table = NeighborTable.empty(
+            size, policy, time_dtype=time, channels=3, dtype=dtype, device="cuda"
+        )
+        for number, part in enumerate(event.split(500)):
+            vector = features(len(part), 3, dtype=dtype) if number % 2 else None
+            ends = graph.edge_index[:, part]
+            insert_events(table, ends[0], ends[1], part.to(time), part, feature=vector)
+        found = lookup_neighbors(table, node, (node * 0 + graph.num_edges).to(time))
+        join_neighbors(found.neighbor, found.neighbor.new_ones(policy.size))
+
+
 def features(*shape: int, dtype: torch.dtype) -> Tensor:
     """Random numbers that want a gradient."""
     return torch.randn(*shape, dtype=dtype, device="cuda").requires_grad_()
@@ -134,6 +157,7 @@ PARTS = {
     "compress": run_compress,
     "sample": lambda graph, dtype: run_sample(graph),
     "topk": run_topk,
+    "neighbor_cache": run_neighbor_cache,
 }
 """What a process of its own runs: a sanitizer takes a minute for each."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from neighborgraph.data import DATASETS, INTERACTIONS, NODES, load_interactions
 from neighborgraph.errors import ConfigError
-from neighborgraph.models import MODELS, Recommender, build, build_recommender
+from neighborgraph.models import MODELS, Recommender, build, build_recommender, build_token_model
 from neighborgraph.tasks.recipe import RECIPES, load_recipe, recipe_names
 
 GOOD = """
@@ -26,7 +26,7 @@ def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
 
 
 def test_number_of_recipes() -> None:
-    assert len(recipe_names()) == 93
+    assert len(recipe_names()) == 99
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -42,6 +42,8 @@ def test_every_recipe_builds_its_model_for_a_known_data_set(name: str) -> None:
     if recommends:
         few = load_interactions("tiny-interactions").split(0, **vars(recipe.split))
         build_recommender(model, few.num_users, few.num_items, few.train, **recipe.model)
+    elif recipe.task == "sampled classification":
+        build_token_model(model, 10, 3, 50, **recipe.model)
     else:
         build(model, 10, 3, **recipe.model)
     if recipe.published is not None:
