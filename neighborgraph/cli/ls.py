@@ -63,5 +63,5 @@ def recipes() -> list[str]:
         if published is not None:
             figures = [f"{value:.1%}" for value, _ in published.metrics.values()]
             figure = f"published {', '.join(figures)}"
-        lines.append(f"{name:<20}{figure}".rstrip())
+        lines.append(f"{name:<19} {figure}".rstrip())
     return lines

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 
 from neighborgraph.bench.record import Record
-from neighborgraph.tasks.recipe import Published, PublishedRanking, Recipe
+from neighborgraph.tasks.recipe import Recipe
+from neighborgraph.tasks.settings import Published, PublishedRanking
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,17 @@ from torch import Tensor, nn
 
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
+from neighborgraph.models.augmented import LAGAT, LAGCN, LAGCNII, LASAGE, Augmented
 from neighborgraph.models.confidence import ConfidenceGate, dispersion
 from neighborgraph.models.dagnn import DAGNN
+from neighborgraph.models.edge_vae import EdgeVAE
+from neighborgraph.models.gat import GAT
 from neighborgraph.models.gcn import GCN
+from neighborgraph.models.gcnii import GCNII
+from neighborgraph.models.judge import uncertainty
 from neighborgraph.models.largegt import LargeGT, LargeGTGlobal, LargeGTLocal, TokenModel
 from neighborgraph.models.lightgcn import LightGCN
+from neighborgraph.models.local_augmentation import LocalAugmentation
 from neighborgraph.models.mlp import MLP
 from neighborgraph.models.mowst import MowstModel, MowstStarModel, Opinions
 from neighborgraph.models.mowst_gnn import MowstGCN, MowstSAGE, MowstStarGCN, MowstStarSAGE
@@ -23,7 +29,13 @@ from neighborgraph.models.ultragcn import UltraGCN
 
 MODELS: dict[str, type[nn.Module]] = {
     "dagnn": DAGNN,
+    "gat": GAT,
     "gcn": GCN,
+    "gcnii": GCNII,
+    "la-gat": LAGAT,
+    "la-gcn": LAGCN,
+    "la-gcnii": LAGCNII,
+    "la-sage": LASAGE,
     "largegt": LargeGT,
     "largegt-global": LargeGTGlobal,
     "largegt-local": LargeGTLocal,
@@ -40,15 +52,24 @@ MODELS: dict[str, type[nn.Module]] = {
 
 __all__ = [
     "DAGNN",
+    "GAT",
     "GCN",
+    "GCNII",
+    "LAGAT",
+    "LAGCN",
+    "LAGCNII",
+    "LASAGE",
     "MLP",
     "MODELS",
     "SAGE",
+    "Augmented",
     "ConfidenceGate",
+    "EdgeVAE",
     "LargeGT",
     "LargeGTGlobal",
     "LargeGTLocal",
     "LightGCN",
+    "LocalAugmentation",
     "MowstGCN",
     "MowstModel",
     "MowstSAGE",
@@ -64,6 +85,7 @@ __all__ = [
     "build_token_model",
     "dispersion",
     "find",
+    "uncertainty",
 ]
 
 

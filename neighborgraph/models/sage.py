@@ -59,6 +59,19 @@ class SAGE(nn.Module):
             [n, C].
         """
         x = feature_dropout(x, self.dropout, self.training)
-        z = aggregate(graph, self.hidden_neighbors(x), "mean", add=self.hidden(x)).relu()
+        return self.convolve(self.hidden(x), self.hidden_neighbors(x), graph)
+
+    def convolve(self, own: Tensor, neighbors: Tensor, graph: Graph) -> Tensor:
+        """All that follows the first products.
+
+        Args:
+            own: [n, ..., hidden_channels] products of the nodes' own features, bias included.
+            neighbors: [n, ..., hidden_channels] products that their receivers average.
+            graph: The n nodes' neighbours.
+
+        Returns:
+            [n, ..., C].
+        """
+        z = aggregate(graph, neighbors, "mean", add=own).relu()
         z = F.dropout(z, self.dropout, self.training)
         return aggregate(graph, self.out_neighbors(z), "mean", add=self.out(z))
