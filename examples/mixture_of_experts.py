@@ -9,7 +9,7 @@ from torch_geometric.nn.models import GCN, MLP
 from neighborgraph.data import load
 from neighborgraph.models import MowstStarModel
 from neighborgraph.tasks import MixtureClassification, fit
-from neighborgraph.tasks.recipe import OptimizerSettings, TrainingSettings, TurnSettings
+from neighborgraph.tasks.settings import OptimizerSettings, TrainingSettings, TurnSettings
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--tiny", action="store_true", help="a small made-up graph, few epochs")

@@ -16,6 +16,7 @@ from neighborgraph.data import (
 from neighborgraph.data.recommend import load_tiny_interactions
 from neighborgraph.errors import ConfigError, InputError
 from neighborgraph.tasks import (
+    AugmentedClassification,
     BinaryMixtureClassification,
     LinkPrediction,
     MixtureClassification,
@@ -60,6 +61,14 @@ def assemble(
 def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
     model = build_of_nodes(dataset, name, recipe).to(device)
     settings = {"seed": seed, "row_normalize": recipe.data.row_normalize, "device": device}
+    several = isinstance(dataset, MultiLabelDataset)
+    if isinstance(model, models.Augmented):
+        if several:
+            raise ConfigError(
+                f"{name} sharpens predictions of one label a node, but {dataset.name} has several"
+            )
+        parts = {"generator": recipe.generator, "consistency": recipe.consistency}
+        return model, AugmentedClassification(dataset, **parts, **settings)
     if isinstance(model, models.TokenModel):
         return model, SampledClassification(
             dataset,
@@ -70,7 +79,7 @@ def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
         )
     if not isinstance(model, models.MowstModel):
         return model, NodeClassification(dataset, **settings)
-    if isinstance(dataset, MultiLabelDataset):
+    if several:
         raise ConfigError(
             f"{name} mixes experts of one label a node, but {dataset.name} has several"
         )

@@ -9,12 +9,18 @@ from torch import Tensor, nn
 
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
+from neighborgraph.models.augmented import LAGAT, LAGCN, LAGCNII, LASAGE, Augmented
 from neighborgraph.models.confidence import ConfidenceGate, dispersion
 from neighborgraph.models.dagnn import DAGNN
+from neighborgraph.models.edge_vae import EdgeVAE
+from neighborgraph.models.gat import GAT
 from neighborgraph.models.gcn import GCN
+from neighborgraph.models.gcnii import GCNII
+from neighborgraph.models.judge import uncertainty
 from neighborgraph.models.largegt import LargeGT, LargeGTGlobal, LargeGTLocal, TokenModel
 from neighborgraph.models.lightgcn import LightGCN
 from neighborgraph.models.link_predictor import LinkPredictor
+from neighborgraph.models.local_augmentation import LocalAugmentation
 from neighborgraph.models.mlp import MLP
 from neighborgraph.models.mowst import MowstModel, MowstStarModel, Opinions
 from neighborgraph.models.mowst_gnn import MowstGCN, MowstSAGE, MowstStarGCN, MowstStarSAGE
@@ -24,7 +30,13 @@ from neighborgraph.models.ultragcn import UltraGCN
 
 MODELS: dict[str, type[nn.Module]] = {
     "dagnn": DAGNN,
+    "gat": GAT,
     "gcn": GCN,
+    "gcnii": GCNII,
+    "la-gat": LAGAT,
+    "la-gcn": LAGCN,
+    "la-gcnii": LAGCNII,
+    "la-sage": LASAGE,
     "largegt": LargeGT,
     "largegt-global": LargeGTGlobal,
     "largegt-local": LargeGTLocal,
@@ -41,16 +53,25 @@ MODELS: dict[str, type[nn.Module]] = {
 
 __all__ = [
     "DAGNN",
+    "GAT",
     "GCN",
+    "GCNII",
+    "LAGAT",
+    "LAGCN",
+    "LAGCNII",
+    "LASAGE",
     "MLP",
     "MODELS",
     "SAGE",
+    "Augmented",
     "ConfidenceGate",
+    "EdgeVAE",
     "LargeGT",
     "LargeGTGlobal",
     "LargeGTLocal",
     "LightGCN",
     "LinkPredictor",
+    "LocalAugmentation",
     "MowstGCN",
     "MowstModel",
     "MowstSAGE",
@@ -67,6 +88,7 @@ __all__ = [
     "build_token_model",
     "dispersion",
     "find",
+    "uncertainty",
 ]
 
 

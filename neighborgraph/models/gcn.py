@@ -86,8 +86,20 @@ class GCN(nn.Module):
         """
         if self.drop_features:
             x = feature_dropout(x, self.dropout, self.training)
+        return self.convolve(self.hidden(x), graph)
+
+    def convolve(self, z: Tensor, graph: Graph) -> Tensor:
+        """All that follows the first product.
+
+        Args:
+            z: [n, ..., hidden_channels] products of the features with the first weights.
+            graph: The n nodes' neighbours, self-loops included.
+
+        Returns:
+            [n, ..., C].
+        """
         first, *others = self.norms
-        z = self.activate(first(propagate(graph, self.hidden(x)) + self.hidden_bias))
+        z = self.activate(first(propagate(graph, z) + self.hidden_bias))
         for layer, bias, norm in zip(self.middle, self.middle_bias, others, strict=True):
             z = self.activate(norm(propagate(graph, layer(z)) + bias))
         return propagate(graph, self.out(z)) + self.out_bias

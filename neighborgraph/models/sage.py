@@ -77,9 +77,22 @@ class SAGE(nn.Module):
         """
         if self.drop_features:
             x = feature_dropout(x, self.dropout, self.training)
-        z = self.activate(aggregate(graph, self.hidden_neighbors(x), "mean", add=self.hidden(x)))
-        for own, neighbors in zip(self.middle, self.middle_neighbors, strict=True):
-            z = self.activate(aggregate(graph, neighbors(z), "mean", add=own(z)))
+        return self.convolve(self.hidden(x), self.hidden_neighbors(x), graph)
+
+    def convolve(self, own: Tensor, neighbors: Tensor, graph: Graph) -> Tensor:
+        """All that follows the first products.
+
+        Args:
+            own: [n, ..., hidden_channels] products of the nodes' own features, bias included.
+            neighbors: [n, ..., hidden_channels] products that their receivers average.
+            graph: The n nodes' neighbours.
+
+        Returns:
+            [n, ..., C].
+        """
+        z = self.activate(aggregate(graph, neighbors, "mean", add=own))
+        for layer, of_neighbors in zip(self.middle, self.middle_neighbors, strict=True):
+            z = self.activate(aggregate(graph, of_neighbors(z), "mean", add=layer(z)))
         return aggregate(graph, self.out_neighbors(z), "mean", add=self.out(z))
 
     def activate(self, z: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from neighborgraph.nn.accelerate import Report, accelerate, restore
 from neighborgraph.nn.codebook import Codebook
 from neighborgraph.nn.codebook_attention import CodebookAttention
-from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout
+from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout, feature_product
 from neighborgraph.nn.gated_propagate import GatedPropagate
 from neighborgraph.nn.hop_features import hop_features
 from neighborgraph.nn.positions import random_projection
@@ -59,6 +59,7 @@ __all__ = [
     "TokenAttention",
     "accelerate",
     "feature_dropout",
+    "feature_product",
     "hop_features",
     "propagate",
     "propagate_sum",

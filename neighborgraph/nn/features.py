@@ -39,13 +39,31 @@ class FeatureLinear(nn.Linear):
         """
         if isinstance(input, Tensor):
             return super().forward(input)
-        if input.num_cols != self.in_features:
-            raise InputError(
-                f"features have {input.num_cols} columns, but the layer was built for "
-                f"in_features={self.in_features}"
-            )
-        out = aggregate(input, self.weight.t().contiguous(), "sum", weight=values_of(input))
+        out = feature_product(input, self.weight)
         return out if self.bias is None else out + self.bias
+
+
+def feature_product(x: Features, weight: Tensor) -> Tensor:
+    r"""The product :math:`x W^\top` of dense or sparse features.
+
+    Args:
+        x: [n, F] features, dense or sparse.
+        weight: [C, F].
+
+    Returns:
+        [n, C].
+
+    Raises:
+        InputError: Sparse features have another width, or no values.
+    """
+    if isinstance(x, Tensor):
+        return F.linear(x, weight)
+    if x.num_cols != weight.shape[1]:
+        raise InputError(
+            f"features have {x.num_cols} columns, but the layer was built for "
+            f"in_features={weight.shape[1]}"
+        )
+    return aggregate(x, weight.t().contiguous(), "sum", weight=values_of(x))
 
 
 def feature_dropout(x: Features, p: float, training: bool) -> Features:

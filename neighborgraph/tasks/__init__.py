@@ -1,5 +1,6 @@
 """Tasks (split, loss, metric), recipes (numbers) and the one training loop."""
 
+from neighborgraph.tasks.augmented import AugmentedClassification, consistency_loss
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.fit import Fitted, fit
@@ -14,6 +15,7 @@ from neighborgraph.tasks.recommendation import Recommendation
 from neighborgraph.tasks.sampled_classification import SampledClassification
 
 __all__ = [
+    "AugmentedClassification",
     "BinaryMixtureClassification",
     "Checkpoints",
     "Evaluation",
@@ -28,6 +30,7 @@ __all__ = [
     "SampledClassification",
     "Task",
     "accuracy",
+    "consistency_loss",
     "evaluate_ranking",
     "fit",
     "load_recipe",

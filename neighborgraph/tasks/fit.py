@@ -20,7 +20,7 @@ from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.interrupt import Stopped, stop_on_signal
 from neighborgraph.tasks.progress import Moment, Progress
-from neighborgraph.tasks.recipe import OptimizerSettings, TrainingSettings
+from neighborgraph.tasks.settings import OptimizerSettings, TrainingSettings
 from neighborgraph.tasks.step import Step
 
 

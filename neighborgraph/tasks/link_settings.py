@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from neighborgraph.tasks.fields import choice, number
 from neighborgraph.tasks.negatives import NEGATIVES
+from neighborgraph.tasks.settings import choice, number
 
 
 @dataclass(frozen=True)

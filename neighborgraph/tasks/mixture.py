@@ -13,7 +13,7 @@ from neighborgraph.graph import Graph
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.node_classification import NodeClassification
 from neighborgraph.tasks.progress import Progress
-from neighborgraph.tasks.recipe import PRETRAINED, TurnSettings
+from neighborgraph.tasks.settings import PRETRAINED, TurnSettings
 from neighborgraph.tasks.step import Loss, Step
 
 

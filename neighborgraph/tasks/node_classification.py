@@ -51,11 +51,11 @@ class NodeClassification(Task):
 
     def loss(self, model: nn.Module) -> Tensor:
         """Mean loss of the training nodes."""
-        return self.part_loss(model(self.x, self.graph), "train")
+        return self.part_loss(self.scores(model), "train")
 
     def evaluate(self, model: nn.Module) -> Evaluation:
         """Validation loss and the metrics, such as ``train_acc``, ``val_acc`` and ``test_acc``."""
-        scores = model(self.x, self.graph)
+        scores = self.scores(model)
         metrics = {
             f"{part}_{self.target.metric}": self.target.measure(scores[ids], self.y[ids])
             for part, ids in self.parts.items()
@@ -68,11 +68,15 @@ class NodeClassification(Task):
         if self.official is None:
             return {}
         model.eval()
-        predictions = self.target.predict(model(self.x, self.graph))
+        predictions = self.target.predict(self.scores(model))
         return {
             f"{part}_{self.target.metric}": self.official(self.y[ids], predictions[ids])
             for part, ids in self.parts.items()
         }
+
+    def scores(self, model: nn.Module) -> Tensor:
+        """What the model says about every node, one row each."""
+        return model(self.x, self.graph)
 
     def part_loss(self, scores: Tensor, part: str) -> Tensor:
         """Mean loss over one part of the split."""
@@ -82,8 +86,13 @@ class NodeClassification(Task):
 
 def normalize_rows(x: Tensor) -> Tensor:
     """Each row divided by its sum; a row that sums to zero stays as it is."""
-    total = x.sum(dim=1, keepdim=True)
-    return x / total.masked_fill(total == 0, 1.0)
+    return normalize_rows_(x.clone())
+
+
+def normalize_rows_(x: Tensor) -> Tensor:
+    """`normalize_rows` in place, for rows in the last dimension of ``x``."""
+    total = x.sum(dim=-1, keepdim=True)
+    return x.div_(total.masked_fill_(total == 0, 1.0))
 
 
 def sparse_when_small(x: Tensor) -> Tensor | Graph:

@@ -11,7 +11,7 @@ from neighborgraph.errors import CheckpointError
 from neighborgraph.tasks.base import Evaluation
 from neighborgraph.tasks.checkpoint import Checkpoint, Checkpoints
 from neighborgraph.tasks.processes import ALONE, Processes
-from neighborgraph.tasks.recipe import TrainingSettings
+from neighborgraph.tasks.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 SAVED = (

@@ -4,17 +4,26 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from neighborgraph.checks import nearest
-from neighborgraph.data.interaction_log import METHODS
-from neighborgraph.data.interactions import PROTOCOLS
 from neighborgraph.errors import ConfigError
-from neighborgraph.tasks.fields import choice, number
 from neighborgraph.tasks.link_settings import LinkSettings, PredictorSettings, PublishedLinks
-from neighborgraph.tasks.pairs import SAMPLERS
+from neighborgraph.tasks.settings import (
+    BatchSettings,
+    ConsistencySettings,
+    DataSettings,
+    GeneratorSettings,
+    OptimizerSettings,
+    Published,
+    PublishedRanking,
+    SamplingSettings,
+    SplitSettings,
+    TrainingSettings,
+    TurnSettings,
+)
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 MAX_BYTES = 2**20
@@ -22,121 +31,6 @@ DEFAULT_TASK = "node classification"
 WORD = re.compile(r"[A-Za-z][A-Za-z-]*")
 Table = dict[str, Any]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """How the features enter."""
-
-    row_normalize: bool = False
-    """Divide each node's features by their sum."""
-
-
-@dataclass(frozen=True)
-class SplitSettings:
-    """How interactions are split; the arguments of `InteractionLog.split`."""
-
-    protocol: str = choice(*PROTOCOLS)
-    """``validation`` carves a part out of train to select by; ``published`` selects by the test."""
-    method: str = choice(*METHODS)
-    """How to make a test part where the data set has none."""
-    test: float = number(low=0, high=1, default=0.2)
-    val: float = number(low=0, high=1, default=0.1)
-    k_core: int = number(low=0, default=0)
-
-
-@dataclass(frozen=True)
-class BatchSettings:
-    """How pairs are drawn and gathered into steps."""
-
-    size: int = number(low=1, default=2048)
-    """Pairs a step."""
-    draw: str = choice(*SAMPLERS)
-    """``users`` draws a user and one of its items; ``edges`` takes every pair once, shuffled."""
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """Adam's numbers; the weight decay is its L2 term, on all parameters."""
-
-    lr: float = number(low=0, high=1e6)
-    weight_decay: float = number(low=0, high=1e6, default=0.0)
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How long to train."""
-
-    epochs: int = number(low=0)
-    window: int = number(low=0, default=0)
-    """Stop when, after half of the epochs, the validation loss exceeds its mean over this many
-    epochs before; 0 never stops."""
-    patience: int = number(low=0, default=0)
-    """Stop after this many epochs without a better validation loss; 0 never stops."""
-    evaluate_every: int = number(low=1, default=1)
-    """Epochs between evaluations; the last epoch is always followed by one."""
-    checkpoint_every: int = number(low=1, default=100)
-    """Epochs between checkpoints."""
-
-    def evaluates(self, epoch: int) -> bool:
-        """Whether the model is evaluated after so many epochs."""
-        return epoch % self.evaluate_every == 0 or epoch == self.epochs
-
-
-PRETRAINED = {"none": (), "weak": ("weak",), "strong": ("strong",), "both": ("strong", "weak")}
-"""The word in a recipe to the experts that learn alone first, in this order."""
-
-
-@dataclass(frozen=True)
-class TurnSettings:
-    """How the experts of a mixture take turns; see `MixtureClassification`."""
-
-    pretrain: str = choice(*PRETRAINED)
-    """Which experts learn alone first."""
-    patience: int = number(low=1, default=100)
-    """A turn ends after this many epochs without a better validation."""
-    idle_rounds: int = number(low=1, default=10)
-    """Training ends after this many rounds of turns without a gain."""
-    select: str = choice("loss", "metric")
-    """What the validation nodes are judged by."""
-
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How many nodes are seen, and how many are classified at a time."""
-
-    nodes: int = number(low=1, default=50)
-    """K, a node and K - 1 others around it."""
-    batch_size: int = number(low=2, default=1024)
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the paper reports for node classification on this data set."""
-
-    test_acc: float = number(low=0, high=1)
-    std: float = number(low=0, high=1)
-    source: str = ""
-
-    @property
-    def metrics(self) -> dict[str, tuple[float, float | None]]:
-        """Name as in a record to figure and standard deviation."""
-        return {"test_acc": (self.test_acc, self.std)}
-
-
-@dataclass(frozen=True)
-class PublishedRanking:
-    """What the paper reports for recommendation on this data set."""
-
-    recall_20: float = number(low=0, high=1)
-    ndcg_20: float = number(low=0, high=1)
-    source: str = ""
-
-    @property
-    def metrics(self) -> dict[str, tuple[float, float | None]]:
-        """Name as in a record to figure and standard deviation, which papers do not give."""
-        return {"test_recall@20": (self.recall_20, None), "test_ndcg@20": (self.ndcg_20, None)}
-
 
 PublishedFigures = Published | PublishedRanking | PublishedLinks
 """What a recipe's section ``[published]`` may be."""
@@ -151,6 +45,14 @@ SECTIONS: dict[str, dict[str, type]] = {
     "expert mixture": {
         "data": DataSettings,
         "turns": TurnSettings,
+        "optimizer": OptimizerSettings,
+        "training": TrainingSettings,
+        "published": Published,
+    },
+    "local augmentation": {
+        "data": DataSettings,
+        "generator": GeneratorSettings,
+        "consistency": ConsistencySettings,
         "optimizer": OptimizerSettings,
         "training": TrainingSettings,
         "published": Published,
@@ -193,6 +95,8 @@ class Recipe:
         published: The figure to compare with, where there is one.
         data: How the features enter, for all tasks but recommendation.
         turns: How experts take turns, for mixtures.
+        generator: How features are learned to be drawn, for local augmentation.
+        consistency: How far predictions must agree, for local augmentation.
         sampling: How many nodes are seen, for classification in batches.
         split: How interactions are split, for recommendation.
         batches: How pairs are drawn, for recommendation.
@@ -206,13 +110,15 @@ class Recipe:
     optimizer: OptimizerSettings
     training: TrainingSettings
     published: PublishedFigures | None
-    data: DataSettings = DataSettings()
-    turns: TurnSettings = TurnSettings()
-    sampling: SamplingSettings = SamplingSettings()
-    split: SplitSettings = SplitSettings()
-    batches: BatchSettings = BatchSettings()
-    predictor: PredictorSettings = field(default_factory=PredictorSettings)
-    links: LinkSettings = field(default_factory=LinkSettings)
+    data: DataSettings = DataSettings()  # noqa: RUF009, it is frozen
+    turns: TurnSettings = TurnSettings()  # noqa: RUF009, it is frozen
+    generator: GeneratorSettings = GeneratorSettings()  # noqa: RUF009, it is frozen
+    consistency: ConsistencySettings = ConsistencySettings()  # noqa: RUF009, it is frozen
+    sampling: SamplingSettings = SamplingSettings()  # noqa: RUF009, it is frozen
+    split: SplitSettings = SplitSettings()  # noqa: RUF009, it is frozen
+    batches: BatchSettings = BatchSettings()  # noqa: RUF009, it is frozen
+    predictor: PredictorSettings = PredictorSettings()  # noqa: RUF009, it is frozen
+    links: LinkSettings = LinkSettings()  # noqa: RUF009, it is frozen
 
     def flat(self) -> dict[str, Any]:
         """Every number under its dotted name, as ``--set`` spells it; not the published ones."""

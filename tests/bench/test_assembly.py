@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from neighborgraph.bench.assembly import assemble, check_options
-from neighborgraph.data import load, load_interactions, load_links
+from neighborgraph.data import MultiLabelDataset, load, load_interactions, load_links
 from neighborgraph.errors import ConfigError
-from neighborgraph.models import GCN, LightGCN, LinkPredictor, MowstStarGCN
+from neighborgraph.models import GCN, LAGCN, LightGCN, LinkPredictor, MowstStarGCN
 from neighborgraph.tasks import (
+    AugmentedClassification,
     LinkPrediction,
     MixtureClassification,
     NodeClassification,
@@ -35,6 +36,20 @@ def test_mixtures_take_turns() -> None:
     assert isinstance(task, MixtureClassification)
     assert (task.settings.pretrain, task.settings.patience) == ("strong", 7)
     assert torch.equal(task.nodes.parts["test"], NODES.split(3).test)
+
+
+def test_augmented_models_get_their_settings() -> None:
+    changes = ["generator.epochs=3", "consistency.samples=2", "data.row_normalize=false"]
+    recipe = load_recipe("la-gcn", "tiny", changes)
+    model, task = assemble(NODES, "la-gcn", recipe, 3, CPU)
+    assert isinstance(model, LAGCN)
+    assert isinstance(task, AugmentedClassification)
+    assert (task.generator.epochs, task.consistency.samples, task.seed) == (3, 2, 3)
+    assert not task.row_normalize
+    labels = torch.zeros(120, 4, dtype=torch.int64)
+    several = MultiLabelDataset("many", NODES.graph, NODES.x, labels, 4, NODES.split_rule, "")
+    with pytest.raises(ConfigError, match="la-gcn sharpens predictions of one label a node"):
+        assemble(several, "la-gcn", recipe, 0, CPU)
 
 
 def test_interactions_are_split_by_the_seed_and_ranked() -> None:

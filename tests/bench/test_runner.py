@@ -15,6 +15,7 @@ from neighborgraph.bench.runner import Run, run_seeds
 from neighborgraph.data import load_interactions
 from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.errors import CheckpointError, ConfigError, DataFileError
+from neighborgraph.models import LocalAugmentation
 from neighborgraph.tasks import Checkpoints, NodeClassification, Ranker, load_recipe
 from neighborgraph.tasks.interrupt import Stopped
 
@@ -233,3 +234,26 @@ def test_tensorboard_sees_every_evaluation(tmp_path: Path, monkeypatch) -> None:
         12,
         "closed",
     ]
+
+
+@pytest.mark.parametrize("fits", [1, 2, 3])
+def test_killed_while_a_generator_is_fitted(tmp_path: Path, monkeypatch, fits: int) -> None:
+    changes = ("generator.epochs=1", "generator.warm_up=2", "generator.predictions=3")
+
+    def run(out: Path, resume: bool = False) -> list:
+        made = make(out, *changes, resume=resume, model="la-gcn")
+        return [record.metrics for record in run_seeds(made, 3)]
+
+    straight = run(tmp_path / "straight")
+    fit, left = LocalAugmentation.fit, [fits]
+
+    def interrupted(*args, **options):
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return fit(*args, **options)
+
+    monkeypatch.setattr(LocalAugmentation, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed")
+    assert run(tmp_path / "killed", resume=True) == straight

@@ -5,7 +5,7 @@ from typing import Any
 
 from neighborgraph.bench.record import Record
 from neighborgraph.cli.table import Row, render, spread
-from neighborgraph.tasks.recipe import Published, PublishedRanking
+from neighborgraph.tasks.settings import Published, PublishedRanking
 
 
 def record(test_acc: float, seconds: float) -> Record:

@@ -13,7 +13,7 @@ from neighborgraph.errors import TrainingError
 from neighborgraph.models import DAGNN
 from neighborgraph.tasks import Checkpoints, Evaluation, Fitted, NodeClassification, Task, fit
 from neighborgraph.tasks.interrupt import Stopped
-from neighborgraph.tasks.recipe import OptimizerSettings, TrainingSettings
+from neighborgraph.tasks.settings import OptimizerSettings, TrainingSettings
 
 TINY = load_tiny()
 ADAM = OptimizerSettings(lr=0.01, weight_decay=0.005)

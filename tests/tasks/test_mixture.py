@@ -24,7 +24,7 @@ from neighborgraph.tasks import (
 from neighborgraph.tasks.interrupt import Stopped
 from neighborgraph.tasks.metrics import roc_auc
 from neighborgraph.tasks.progress import Progress
-from neighborgraph.tasks.recipe import OptimizerSettings, TrainingSettings, TurnSettings
+from neighborgraph.tasks.settings import OptimizerSettings, TrainingSettings, TurnSettings
 
 TINY = load_tiny()
 ADAM = OptimizerSettings(lr=0.01, weight_decay=0.005)

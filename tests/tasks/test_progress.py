@@ -9,7 +9,7 @@ from neighborgraph.errors import CheckpointError
 from neighborgraph.tasks.base import Evaluation
 from neighborgraph.tasks.checkpoint import Checkpoints
 from neighborgraph.tasks.progress import Progress
-from neighborgraph.tasks.recipe import TrainingSettings
+from neighborgraph.tasks.settings import TrainingSettings
 
 
 def progress(

@@ -33,7 +33,7 @@ def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
 
 
 def test_number_of_recipes() -> None:
-    assert len(recipe_names()) == 86
+    assert len(recipe_names()) == 107
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -137,6 +137,15 @@ def test_turns_belong_to_mixtures(tmp_path: Path) -> None:
         load_text(tmp_path, GOOD, ("turns.patience=7",))
 
 
+def test_local_augmentation_has_its_sections(tmp_path: Path) -> None:
+    text = 'task = "local augmentation"\n' + GOOD
+    recipe = load_text(tmp_path, text, ("generator.warm_up=7", "consistency.weight=0"))
+    assert (recipe.generator.warm_up, recipe.consistency.weight) == (7, 0.0)
+    assert recipe.flat()["consistency.samples"] == 4
+    with pytest.raises(ConfigError, match=r"consistency\.temperature = 0\.0 is outside"):
+        load_text(tmp_path, text, ("consistency.temperature=0",))
+
+
 @pytest.mark.parametrize(
     ("text", "overrides", "message"),
     [
@@ -151,7 +160,7 @@ def test_turns_belong_to_mixtures(tmp_path: Path) -> None:
         (
             'task = "ranking"',
             (),
-            r"unknown task 'ranking' \(known: node classification, expert mixture, sampled",
+            r"unknown task 'ranking' \(known: node classification, expert mixture, local",
         ),
         ("task = 3", (), "unknown task '3'"),
         ("task = [1]", (), "unknown task"),

@@ -14,7 +14,7 @@ from torch import nn
 from neighborgraph.data import Interactions, load_interactions
 from neighborgraph.tasks import Checkpoints, Fitted, Recommendation, fit, recommendation
 from neighborgraph.tasks.interrupt import Stopped
-from neighborgraph.tasks.recipe import OptimizerSettings, TrainingSettings
+from neighborgraph.tasks.settings import OptimizerSettings, TrainingSettings
 
 TINY = load_interactions("tiny-interactions").split(0)
 
