@@ -15,7 +15,7 @@ from neighborgraph.graph import Graph, add_self_loops
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.metrics import hits, mrr
 from neighborgraph.tasks.negatives import NEGATIVES
-from neighborgraph.tasks.recommendation import keyed_generator
+from neighborgraph.tasks.randomness import keyed_generator
 
 BLOCK = 2**18
 """Pairs that are scored at once; the features of each are in memory twice."""
