@@ -1,6 +1,6 @@
 """Augmented: GNNs whose first layer reads drawn features beside the true ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,8 @@ class Augmented(nn.Module):
     as wide. So the model has the parameters of a plain one of that width, whose first weights
     are cut into K + 1 blocks of rows.
 
-    Several samples of drawn sets go through the model in one call.
+    Several samples of drawn sets go through the model in one call. A subclass inherits from this
+    first, then from the plain model, which brings ``hidden``, ``dropout`` and ``convolve``.
 
     Attributes:
         augmentation: The generator, which `neighborgraph.tasks.AugmentedClassification` fits.
@@ -39,6 +40,23 @@ class Augmented(nn.Module):
 
     augmentation: LocalAugmentation
     drawn_from: Tensor
+    hidden: FeatureLinear
+    dropout: float
+    convolve: Callable[..., Tensor]
+
+    def forward(self, x: Features, graph: Graph, sets: Tensor) -> Tensor:
+        """Class scores before the softmax.
+
+        Args:
+            x: [n, F] features, dense or sparse.
+            graph: The n nodes' neighbours, with the self-loops that the plain model wants.
+            sets: [K, S, n, F] drawn features, S samples.
+
+        Returns:
+            [n, S, C].
+        """
+        (z,) = self.products([self.hidden], x, sets)
+        return self.convolve(z, graph)
 
     def add_augmentation(self, in_channels: int, concat: int, reconstruction: str) -> None:
         """Create the generator; called by constructors after the plain model's own."""
@@ -47,17 +65,15 @@ class Augmented(nn.Module):
         )
         self.register_buffer("drawn_from", torch.zeros((), dtype=torch.int64))
 
-    def products(
-        self, layers: Sequence[FeatureLinear], x: Features, sets: Tensor, dropout: float
-    ) -> list[Tensor]:
+    def products(self, layers: Sequence[FeatureLinear], x: Features, sets: Tensor) -> list[Tensor]:
         """[n, S, width] for each layer: its blocks of rows times their features, and its bias.
 
         Args:
             layers: First layers, which share what dropout leaves of the features.
             x: [n, F] features, dense or sparse.
             sets: [K, S, n, F] drawn features.
-            dropout: Probability of dropping an entry of a feature; 0 in evaluation.
         """
+        dropout = self.dropout if self.training else 0.0
         concat, nodes = (
             self.augmentation.concat,
             x.shape[0] if isinstance(x, Tensor) else x.num_rows,
@@ -129,20 +145,6 @@ class LAGCN(Augmented, GCN):
         )
         self.add_augmentation(in_channels, concat, reconstruction)
 
-    def forward(self, x: Features, graph: Graph, sets: Tensor) -> Tensor:
-        """Class scores before the softmax.
-
-        Args:
-            x: [n, F] features, dense or sparse.
-            graph: The n nodes' neighbours, self-loops included.
-            sets: [K, S, n, F] drawn features, S samples.
-
-        Returns:
-            [n, S, C].
-        """
-        (z,) = self.products([self.hidden], x, sets, self.dropout if self.training else 0.0)
-        return self.convolve(z, graph)
-
 
 class LASAGE(Augmented, SAGE):
     """GraphSAGE with local augmentation (Liu et al., arXiv 2109.03856)."""
@@ -180,18 +182,8 @@ class LASAGE(Augmented, SAGE):
         self.add_augmentation(in_channels, concat, reconstruction)
 
     def forward(self, x: Features, graph: Graph, sets: Tensor) -> Tensor:
-        """Class scores before the softmax.
-
-        Args:
-            x: [n, F] features, dense or sparse.
-            graph: The n nodes' neighbours.
-            sets: [K, S, n, F] drawn features, S samples.
-
-        Returns:
-            [n, S, C].
-        """
-        layers = [self.hidden, self.hidden_neighbors]
-        own, neighbors = self.products(layers, x, sets, self.dropout if self.training else 0.0)
+        """Class scores before the softmax; see `Augmented`."""
+        own, neighbors = self.products([self.hidden, self.hidden_neighbors], x, sets)
         return self.convolve(own, neighbors, graph)
 
 
@@ -235,20 +227,6 @@ class LAGAT(Augmented, GAT):
             out_heads=out_heads,
         )
         self.add_augmentation(in_channels, concat, reconstruction)
-
-    def forward(self, x: Features, graph: Graph, sets: Tensor) -> Tensor:
-        """Class scores before the softmax.
-
-        Args:
-            x: [n, F] features, dense or sparse.
-            graph: The n nodes' neighbours, self-loops included.
-            sets: [K, S, n, F] drawn features, S samples.
-
-        Returns:
-            [n, S, C].
-        """
-        (z,) = self.products([self.hidden], x, sets, self.dropout if self.training else 0.0)
-        return self.convolve(z, graph)
 
 
 class LAGCNII(Augmented, GCNII):
@@ -294,17 +272,3 @@ class LAGCNII(Augmented, GCNII):
             decay=decay,
         )
         self.add_augmentation(in_channels, concat, reconstruction)
-
-    def forward(self, x: Features, graph: Graph, sets: Tensor) -> Tensor:
-        """Class scores before the softmax.
-
-        Args:
-            x: [n, F] features, dense or sparse.
-            graph: The n nodes' neighbours, self-loops included.
-            sets: [K, S, n, F] drawn features, S samples.
-
-        Returns:
-            [n, S, C].
-        """
-        (z,) = self.products([self.hidden], x, sets, self.dropout if self.training else 0.0)
-        return self.convolve(z, graph)

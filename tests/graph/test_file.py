@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from neighborgraph.errors import DataFileError
 from neighborgraph.graph import Graph, load_graph, save_graph
-from neighborgraph.graph.file import FORMAT, digest
+from neighborgraph.graph.file import SEAL
+from neighborgraph.sealed import digest
 from neighborgraph.testing import AWKWARD, awkward_graphs, random_graph
 
 MUTATIONS = 200
@@ -154,7 +155,7 @@ FORGED = {
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_file_is_checked_like_any_input(name: str, tmp_path: Path) -> None:
     tensors, sizes, reason = FORGED[name]
-    metadata = {"format": FORMAT, **sizes}
+    metadata = {"format": SEAL.format, **sizes}
     metadata["sha256"] = digest(tensors, metadata)
     save_file(tensors, tmp_path / "forged", metadata)
     with pytest.raises(DataFileError, match=f"forged does not hold a valid graph: .*{reason}"):

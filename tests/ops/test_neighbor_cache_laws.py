@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from neighborgraph.errors import CheckpointError
-from neighborgraph.graph.file import digest
 from neighborgraph.ops import (
     Hashed,
     NeighborTable,
@@ -22,7 +21,8 @@ from neighborgraph.ops import (
     save_table,
 )
 from neighborgraph.ops.neighbor_cache import reference
-from neighborgraph.ops.neighbor_cache.file import FORMAT
+from neighborgraph.ops.neighbor_cache.file import SEAL
+from neighborgraph.sealed import digest
 
 POLICIES = [Recent(3), Hashed(4, 0.5, 9)]
 
@@ -191,7 +191,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     save_file({"x": torch.ones(1)}, path)
     with pytest.raises(CheckpointError, match="is not a table written by save_table"):
         load_table(path)
-    metadata = {"format": FORMAT, "policy": '["Newest", {"size": 2}]'}
+    metadata = {"format": SEAL.format, "policy": '["Newest", {"size": 2}]'}
     metadata["sha256"] = digest({"x": torch.ones(1)}, metadata)
     save_file({"x": torch.ones(1)}, path, metadata)
     with pytest.raises(CheckpointError, match="does not hold a valid table"):
