@@ -18,7 +18,7 @@ from neighborgraph.data.ogb_format import LINK_FORMATS, NODE_FORMATS, OGB_FORMAT
 from neighborgraph.data.ogb_graph import SyntheticSettings
 from neighborgraph.data.ogb_links import load_ogbl
 from neighborgraph.data.ogb_synthetic import write_synthetic
-from neighborgraph.data.planetoid import load_planetoid
+from neighborgraph.data.planetoid import FOLDERS, load_planetoid, load_planetoid_random
 from neighborgraph.data.recommend import INTERACTIONS
 from neighborgraph.data.synthetic import load_tiny, load_tiny_links
 from neighborgraph.data.temporal import EventLog, from_temporal_data, read_jodie, read_snap
@@ -29,9 +29,8 @@ Reader = Callable[[Path, bool], NodeDataset]
 """(data root, whether a download is allowed) to data set."""
 
 NODES: dict[str, Reader] = {
-    "cora": partial(load_planetoid, "cora"),
-    "citeseer": partial(load_planetoid, "citeseer"),
-    "pubmed": partial(load_planetoid, "pubmed"),
+    **{name: partial(load_planetoid, name) for name in FOLDERS},
+    **{f"{name}-random": partial(load_planetoid_random, name) for name in FOLDERS},
     "dblp": load_dblp,
     **{name: partial(load_heterophilous, name) for name in HETEROPHILOUS},
     **{name: partial(load_ogbn, name) for name in NODE_FORMATS},

@@ -1,4 +1,4 @@
-"""Cora, CiteSeer and PubMed in the split of Yang, Cohen and Salakhutdinov (2016).
+"""Cora, CiteSeer and PubMed in the split of Yang, Cohen and Salakhutdinov (2016), or random ones.
 
 The publisher's ``ind.<name>.*`` files are read as they are, without a network and without writing a
 processed copy. All but ``test.index`` are Python pickles, which could run code. They cannot here: a
@@ -8,6 +8,7 @@ arrays, sparse matrices and dictionaries are made of.
 
 import io
 import pickle
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 
 from neighborgraph.data.dataset import NodeDataset, Split
 from neighborgraph.data.files import PublishedFile, build_or_refuse, locate, read_published
-from neighborgraph.data.split import fixed
+from neighborgraph.data.split import fixed, random_per_class
 from neighborgraph.errors import DataFileError
 from neighborgraph.graph import Graph, to_undirected
 
@@ -28,6 +29,7 @@ URL = (
 FOLDERS = {"cora": "Cora", "citeseer": "CiteSeer", "pubmed": "PubMed"}
 NUM_VAL = 500
 """Validation nodes follow the training nodes in the published order."""
+NUM_TEST = 1000
 DIGESTS = {
     "cora": {
         "x": "c4a91d008245403e7f26aa616b437191509793c0",
@@ -115,6 +117,21 @@ def load_planetoid(name: str, root: Path, download: bool) -> NodeDataset:
     }
     return build_or_refuse(
         folder, partial(assemble, name, parts, content["test.index"].decode("ascii"))
+    )
+
+
+def load_planetoid_random(name: str, root: Path, download: bool) -> NodeDataset:
+    """The same nodes as ``<name>-random``, with as many labels drawn anew for every seed.
+
+    Raises:
+        DataFileError: Files are missing, damaged, or not the published ones.
+    """
+    published = load_planetoid(name, root, download)
+    return replace(
+        published,
+        name=f"{name}-random",
+        split_rule=random_per_class(published.y, train=20, val=NUM_VAL, test=NUM_TEST),
+        source=f"Planetoid, 20 labels a class, {NUM_VAL} and {NUM_TEST} others, drawn by seed",
     )
 
 

@@ -45,6 +45,17 @@ def test_equals_pyg(real, name: str, tmp_path: Path) -> None:
         assert torch.equal(ids, theirs[f"{part}_mask"].nonzero().view(-1))
 
 
+def test_random_splits_follow_the_seed(real) -> None:
+    published, ours = real("cora"), real("cora-random")
+    assert ours.name == "cora-random"
+    assert ours.digest == published.digest
+    split, again, other = ours.split(0), ours.split(0), ours.split(1)
+    assert [len(ids) for ids in (split.train, split.val, split.test)] == [140, 500, 1000]
+    assert torch.bincount(ours.y[split.train]).tolist() == [20] * 7
+    assert torch.equal(split.train, again.train)
+    assert not torch.equal(split.train, other.train)
+
+
 def test_reading_writes_nothing(real, tmp_path: Path) -> None:
     real("cora")
     shutil.copytree(raw_folder("cora"), tmp_path / "Cora" / "raw")
