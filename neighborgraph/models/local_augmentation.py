@@ -13,6 +13,7 @@ from neighborgraph.models.edge_vae import EdgeVAE
 from neighborgraph.models.judge import Judge
 from neighborgraph.models.options import expect_counts
 from neighborgraph.nn import Features
+from neighborgraph.nn.features import normalize_rows_
 
 FIRST_EPOCHS = 100
 """Epochs of the judge on the true features."""
@@ -138,7 +139,7 @@ class LocalAugmentation(nn.Module):
             try:
                 judge = Judge(graph, x.shape[1], y, train)
                 near = x[judge.nodes]
-                judge.learn(judge.smooth(normalized(near.clone(), row_normalize)), FIRST_EPOCHS)
+                judge.learn(judge.smooth(treated(near.clone(), row_normalize)), FIRST_EPOCHS)
                 adam = torch.optim.Adam(self.vae.parameters(), lr=lr, fused=True)
                 best, best_score, step = None, float("-inf"), 0
                 for _ in range(epochs):
@@ -150,7 +151,7 @@ class LocalAugmentation(nn.Module):
                         step += 1
                         if step <= warm_up or (step - warm_up) % score_every:
                             continue
-                        drawn = judge.smooth(normalized(self.generate(near, 1)[0], row_normalize))
+                        drawn = judge.smooth(treated(self.generate(near, 1)[0], row_normalize))
                         score = judge.score(drawn, predictions)
                         if score > best_score:
                             best_score = score
@@ -250,12 +251,9 @@ class LocalAugmentation(nn.Module):
         expect_dtype("x", x, (torch.float32,))
 
 
-def normalized(x: Tensor, wanted: bool) -> Tensor:
-    """Rows of ``x`` divided by their sum in place, if wanted; a sum of zero divides by one."""
-    if not wanted:
-        return x
-    total = x.sum(dim=-1, keepdim=True)
-    return x.div_(total.masked_fill_(total == 0, 1.0))
+def treated(x: Tensor, row_normalize: bool) -> Tensor:
+    """Features as the GCN sees them, made of ``x`` in place."""
+    return normalize_rows_(x) if row_normalize else x
 
 
 def shuffled_edges(graph: Graph) -> Tensor:

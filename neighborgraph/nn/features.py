@@ -86,3 +86,14 @@ def values_of(x: Graph) -> Tensor:
     if x.weight is None:
         raise InputError("sparse features need their values as edge weights, got a graph without")
     return x.weight
+
+
+def normalize_rows(x: Tensor) -> Tensor:
+    """Each row divided by its sum; a row that sums to zero stays as it is."""
+    return normalize_rows_(x.clone())
+
+
+def normalize_rows_(x: Tensor) -> Tensor:
+    """`normalize_rows` in place, for rows in the last dimension of ``x``."""
+    total = x.sum(dim=-1, keepdim=True)
+    return x.div_(total.masked_fill_(total == 0, 1.0))

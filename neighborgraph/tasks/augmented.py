@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from neighborgraph.data import NodeDataset
 from neighborgraph.graph import Graph
+from neighborgraph.nn.features import normalize_rows_
 from neighborgraph.tasks.base import Evaluation
 from neighborgraph.tasks.node_classification import (
     NodeClassification,
-    normalize_rows_,
     sparse_when_small,
 )
 from neighborgraph.tasks.progress import Progress

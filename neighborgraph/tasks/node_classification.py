@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from neighborgraph.data import NodeDataset
 from neighborgraph.graph import Graph, add_self_loops
+from neighborgraph.nn.features import normalize_rows
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.target import target_of
 
@@ -82,17 +83,6 @@ class NodeClassification(Task):
         """Mean loss over one part of the split."""
         ids = self.parts[part]
         return self.target.loss(scores[ids], self.y[ids])
-
-
-def normalize_rows(x: Tensor) -> Tensor:
-    """Each row divided by its sum; a row that sums to zero stays as it is."""
-    return normalize_rows_(x.clone())
-
-
-def normalize_rows_(x: Tensor) -> Tensor:
-    """`normalize_rows` in place, for rows in the last dimension of ``x``."""
-    total = x.sum(dim=-1, keepdim=True)
-    return x.div_(total.masked_fill_(total == 0, 1.0))
 
 
 def sparse_when_small(x: Tensor) -> Tensor | Graph:

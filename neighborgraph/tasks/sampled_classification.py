@@ -10,9 +10,9 @@ from neighborgraph.data import NodeDataset
 from neighborgraph.errors import InputError
 from neighborgraph.graph import add_self_loops
 from neighborgraph.nn import hop_features, random_projection
+from neighborgraph.nn.features import normalize_rows
 from neighborgraph.ops import Draw, TwoHops, sample_two_hops
 from neighborgraph.tasks.base import Evaluation, Task
-from neighborgraph.tasks.node_classification import normalize_rows
 from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.randomness import keyed_generator
 from neighborgraph.tasks.target import target_of

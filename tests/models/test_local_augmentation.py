@@ -9,7 +9,7 @@ from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.errors import DtypeError, InputError
 from neighborgraph.graph import Graph
 from neighborgraph.models import LocalAugmentation
-from neighborgraph.models.local_augmentation import endpoints, normalized, shuffled_edges
+from neighborgraph.models.local_augmentation import endpoints, shuffled_edges, treated
 
 TINY = load_tiny()
 X = TINY.x / 2
@@ -122,8 +122,8 @@ def test_a_transform_of_pyg() -> None:
 
 def test_rows_divided_by_their_sum() -> None:
     x = torch.tensor([[1.0, 3.0], [0.0, 0.0]])
-    assert normalized(x.clone(), False).tolist() == x.tolist()
-    assert normalized(x, True).tolist() == [[0.25, 0.75], [0.0, 0.0]]
+    assert treated(x.clone(), False).tolist() == x.tolist()
+    assert treated(x, True).tolist() == [[0.25, 0.75], [0.0, 0.0]]
 
 
 NAN = X.clone()

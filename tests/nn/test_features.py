@@ -6,6 +6,7 @@ import torch
 from neighborgraph.errors import InputError
 from neighborgraph.graph import Graph
 from neighborgraph.nn import FeatureLinear, feature_dropout
+from neighborgraph.nn.features import normalize_rows
 
 
 def sparse(x: torch.Tensor) -> Graph:
@@ -70,3 +71,8 @@ def test_a_graph_without_values_is_refused() -> None:
     graph = Graph.from_edge_index(torch.tensor([[0], [0]]), (12, 20))
     with pytest.raises(InputError, match="values as edge weights"):
         FeatureLinear(12, 2)(graph)
+
+
+def test_rows_are_divided_by_their_sum() -> None:
+    x = torch.tensor([[1.0, 3.0], [0.0, 0.0], [2.0, -2.0]])
+    assert normalize_rows(x).tolist() == [[0.25, 0.75], [0.0, 0.0], [2.0, -2.0]]

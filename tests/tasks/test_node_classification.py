@@ -10,7 +10,7 @@ from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.graph import Graph
 from neighborgraph.tasks import NodeClassification
 from neighborgraph.tasks.metrics import roc_auc
-from neighborgraph.tasks.node_classification import normalize_rows, sparse_when_small
+from neighborgraph.tasks.node_classification import sparse_when_small
 
 TINY = load_tiny()
 
@@ -93,11 +93,6 @@ def test_loss_sees_training_labels_only() -> None:
 def test_model_gets_self_loops() -> None:
     source, receiver = NodeClassification(TINY).graph.edge_index
     assert torch.equal(source[source == receiver].sort().values, torch.arange(120))
-
-
-def test_rows_are_divided_by_their_sum() -> None:
-    x = torch.tensor([[1.0, 3.0], [0.0, 0.0], [2.0, -2.0]])
-    assert normalize_rows(x).tolist() == [[0.25, 0.75], [0.0, 0.0], [2.0, -2.0]]
 
 
 def test_only_a_sparse_matrix_becomes_a_graph() -> None:
