@@ -1,6 +1,7 @@
 """NAT, from "Neighborhood-aware Scalable Temporal Network Representation Learning" (LoG 2022)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -174,7 +175,7 @@ class NAT(TemporalModel):
         elapsed = (time[:, None] - at).masked_fill(event < 0, 0)
         context = self.features_of(event, feature), self.code_of(elapsed)
 
-        stored = [f.feature for f in found]
+        stored: list[Any] = [f.feature for f in found]
         before = stored[0][:, 0, :d]
         partner = memory.self_vectors(own.neighbor[:, 0], d)
         after = self.refresh_self(before, partner, *(part[:, 0] for part in context))

@@ -1,5 +1,8 @@
 """Refresh: a vector that was stored with an event, brought up to date when it is read."""
 
+from functools import reduce
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -40,6 +43,7 @@ class Refresh(nn.Module):
         """
         # W by its columns, one part at a time: the parts are many rows, and joining them is slow.
         weights = self.message.weight.split([part.shape[-1] for part in message], dim=1)
-        products = [F.linear(part, w) for part, w in zip(message, weights, strict=True)]
-        new = self.cell(sum(products).flatten(0, -2), stored.flatten(0, -2))
+        products = (F.linear(part, w) for part, w in zip(message, weights, strict=True))
+        update = reduce(torch.add, products)
+        new = self.cell(update.flatten(0, -2), stored.flatten(0, -2))
         return new.view(stored.shape)

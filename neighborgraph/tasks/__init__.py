@@ -13,6 +13,7 @@ from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_o
 from neighborgraph.tasks.recipe import Recipe, load_recipe
 from neighborgraph.tasks.recommendation import Recommendation
 from neighborgraph.tasks.sampled_classification import SampledClassification
+from neighborgraph.tasks.temporal_link_prediction import TemporalLinkPrediction
 
 __all__ = [
     "AugmentedClassification",
@@ -29,6 +30,7 @@ __all__ = [
     "Recommendation",
     "SampledClassification",
     "Task",
+    "TemporalLinkPrediction",
     "accuracy",
     "consistency_loss",
     "evaluate_ranking",
