@@ -100,7 +100,6 @@ def time_batches(
     seconds: float,
 ) -> Timing:
     """Milliseconds of a batch, over batches in a row; the stream begins again for each row."""
-
     warm = min(WARM, len(task.split.train) // 2) // size
 
     def milliseconds(count: int) -> float:
