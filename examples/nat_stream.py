@@ -21,7 +21,7 @@ options = parser.parse_args()
 # Learn from the first 70 % of the events, and choose an epoch by the next 15 %.
 torch.manual_seed(0)
 log = load_events("tiny-events" if options.tiny else "uci-messages", options.data_root)
-model = NAT(time_channels=4).to(options.device)
+model = NAT().to(options.device)
 fit(
     model,
     TemporalLinkPrediction(log.events, model, device=options.device),

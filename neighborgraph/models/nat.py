@@ -82,7 +82,7 @@ class NAT(TemporalModel):
         self_channels: int = 72,
         slot_channels: int = 4,
         position_channels: int = 16,
-        time_channels: int = 1,
+        time_channels: int = 10,
         hidden_channels: int = 100,
         near: int = 32,
         far: int = 16,

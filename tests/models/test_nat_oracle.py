@@ -79,7 +79,7 @@ class SlowNAT:
         parts = [self.selves[other]]
         if self.feature is not None:
             parts.append(self.feature[event])
-        parts.append(torch.cos(elapsed * self.model.encode_time.frequency).float().double())
+        parts.append(torch.exp(-elapsed * self.model.encode_time.rate).float().double())
         message = layer.message.weight @ torch.cat(parts)
         given = layer.cell.weight_ih @ message + layer.cell.bias_ih
         kept = layer.cell.weight_hh @ stored + layer.cell.bias_hh
