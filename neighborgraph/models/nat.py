@@ -160,7 +160,7 @@ class NAT(TemporalModel):
             alpha=self.alpha,
             seed=self.hash_seed,
             time_dtype=time_dtype,
-            dtype=self.head[0].weight.dtype,  # pyright: ignore[reportArgumentType]
+            dtype=self.refresh_self.message.weight.dtype,
             device=device,
         )
 
@@ -173,7 +173,7 @@ class NAT(TemporalModel):
         own, d = found[0], self.self_channels
         event, at = (torch.cat([getattr(f, name) for f in found], 1) for name in ("event", "time"))
         elapsed = (time[:, None] - at).masked_fill(event < 0, 0)
-        context = self.features_of(event, feature), self.code_of(elapsed)
+        context = self.context_of(event, elapsed, feature)
 
         stored: list[Any] = [f.feature for f in found]
         before = stored[0][:, 0, :d]
@@ -233,23 +233,22 @@ class NAT(TemporalModel):
                 feature=both(destination, source, "vector")[:, first].flatten(0, 1),
             )
 
-    def features_of(self, event: Tensor, feature: Tensor | None) -> Tensor:
-        """[q, S, edge_channels] the features of events; those of event -1 do not matter."""
-        dtype = self.head[0].weight.dtype
+    def context_of(
+        self, event: Tensor, elapsed: Tensor, feature: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Parts [q, S, ...] of what events say beside the neighbour; event -1 may say anything."""
+        dtype = self.refresh_self.message.weight.dtype
+        code = self.encode_time(elapsed).to(dtype)
         if feature is None:
             if self.edge_channels:
                 raise InputError(
                     f"feature is None, but the model has edge_channels={self.edge_channels}; pass "
                     "the features of all events so far"
                 )
-            return torch.empty(*event.shape, 0, dtype=dtype, device=event.device)  # pyright: ignore
+            return (code,)
         expect_shape("feature", feature, ("E", self.edge_channels), "as wide as the model's")
         found = feature.index_select(0, event.clamp(min=0).flatten())
-        return found.view(*event.shape, self.edge_channels).to(dtype)  # pyright: ignore
-
-    def code_of(self, elapsed: Tensor) -> Tensor:
-        """[q, S, time_channels] the code of elapsed times."""
-        return self.encode_time(elapsed).to(self.head[0].weight.dtype)
+        return found.view(*event.shape, self.edge_channels).to(dtype), code
 
 
 class NATSum(NAT):
