@@ -1,8 +1,9 @@
-"""Show again what a folder of runs holds, as a table or as OGB's leaderboards ask for it."""
+"""Show what a folder of runs holds: as a table, a plot, or as OGB's leaderboards ask for it."""
 
 import argparse
 from pathlib import Path
 
+from neighborgraph.bench.history import draw_histories, read_histories
 from neighborgraph.bench.record import read_records
 from neighborgraph.bench.report import Group, group_records, submission
 from neighborgraph.cli.table import Row, published_for, render
@@ -16,15 +17,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ogb", action="store_true", help="the entries of OGB's form for its data sets"
     )
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw a metric over the time of training as a PNG"
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", help="of --plot; default: the test metric that comes first"
+    )
 
 
 def command(options: argparse.Namespace) -> int:
-    """Print the table, or the forms of all models with all seeds.
+    """Print the table, or the forms of all models with all seeds; or draw the histories.
 
     Raises:
         ConfigError: There are no records, or seeds that a form needs are missing.
         DataFileError: The records cannot be read.
     """
+    if options.plot is not None:
+        plot(options.folder, options.metric, options.plot)
+        return 0
     path = options.folder / "records.jsonl"
     groups = group_records(read_records(path))
     if not groups:
@@ -34,6 +44,13 @@ def command(options: argparse.Namespace) -> int:
     else:
         print(render([row(group) for group in groups]))
     return 0
+
+
+def plot(folder: Path, metric: str | None, path: Path) -> None:
+    """Draw the histories of a folder."""
+    histories = read_histories(folder)
+    known = [name for name in histories[0].moments[0] if name.startswith("test_")]
+    draw_histories(histories, metric or known[0], path)
 
 
 def print_submissions(groups: list[Group], path: Path) -> None:
