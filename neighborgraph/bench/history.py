@@ -76,7 +76,7 @@ def draw_histories(histories: Sequence[History], metric: str, path: Path) -> Non
         expect_metric(metric, name, moments)
         label = name if seed == min(h.seed for h in histories if h.name == name) else None
         seconds, values = ([moment[key] for moment in moments] for key in ("seconds", metric))
-        axes.plot(seconds, values, color=f"C{names.index(name)}", lw=1.4, label=label)
+        axes.plot(seconds, values, color=f"C{names.index(name)}", lw=1.4, marker=".", label=label)
     axes.set(xscale="log", xlabel="seconds of training and evaluation", ylabel=metric)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="lower right")
