@@ -81,6 +81,35 @@ def feature_dropout(x: Features, p: float, training: bool) -> Features:
     return replace(x, weight=F.dropout(values_of(x), p))
 
 
+def drop_nodes(x: Features, p: float, training: bool) -> Features:
+    """DropNode, dropout of whole rows of a feature matrix.
+
+    Args:
+        x: [n, F] features, dense or sparse.
+        p: Probability of dropping a row; the others are scaled by 1 / (1 - p).
+        training: False returns ``x`` itself.
+
+    Returns:
+        Features of the same form.
+    """
+    if not training or p == 0:
+        return x
+    if isinstance(x, Tensor):
+        return x * F.dropout(x.new_ones(len(x), 1), p)
+    values = values_of(x)
+    kept = F.dropout(values.new_ones(x.num_rows), p)
+    return replace(x, weight=values * kept[x.edge_index[1]])
+
+
+def dense_features(x: Features) -> Tensor:
+    """[n, F] the matrix that ``x`` is; values at the same place are summed up."""
+    if isinstance(x, Tensor):
+        return x
+    values, (column, row) = values_of(x), x.edge_index
+    out = values.new_zeros(x.num_rows, x.num_cols)
+    return out.index_put((row, column), values, accumulate=True)
+
+
 def values_of(x: Graph) -> Tensor:
     """The values of sparse features."""
     if x.weight is None:

@@ -6,7 +6,7 @@ import torch
 from neighborgraph import models
 from neighborgraph.errors import ConfigError, InputError
 from neighborgraph.graph import Graph
-from neighborgraph.models import GAT, GCN, GCNII, LAGCN, SAGE, Augmented
+from neighborgraph.models import GAT, GCN, GCNII, GRAND, LAGCN, LAGRAND, SAGE, Augmented
 from neighborgraph.models.augmented import dropped
 from neighborgraph.tasks.node_classification import sparse_when_small
 
@@ -99,6 +99,21 @@ def test_dropped() -> None:
     left = dropped(x, 0.2)
     assert set(left.unique().tolist()) == {0.0, 1.25}
     assert left.mean().item() == pytest.approx(1, abs=0.02)
+
+
+def test_la_grand_is_grand_with_a_generator(graph: Graph) -> None:
+    options = {"hidden_channels": 5, "hops": 3, "dropout": 0.5}
+    model, plain = models.build("la-grand", 6, 3, **options), models.build("grand", 6, 3, **options)
+    assert isinstance(model, LAGRAND)
+    assert isinstance(plain, GRAND)
+    learned = {key for key, p in model.named_parameters() if p.requires_grad}
+    assert learned == set(plain.state_dict())
+    assert model.augmentation.in_channels == 6
+    plain.load_state_dict({key: model.state_dict()[key] for key in learned})
+    x = torch.rand(40, 6)
+    assert torch.equal(model.eval()(x, graph), plain.eval()(x, graph))
+    with pytest.raises(ConfigError, match="concat=0 must be at least 1"):
+        models.build("la-grand", 6, 3, **options, concat=0)
 
 
 @EACH
