@@ -28,7 +28,7 @@ from neighborgraph.tasks.settings import (
     TrainingSettings,
 )
 
-TINY = replace(load_tiny(), x=load_tiny().x / 2)
+TINY = load_tiny()
 FAST = GeneratorSettings(epochs=2, warm_up=5, predictions=5)
 
 
@@ -163,7 +163,7 @@ def test_test_labels_change_nothing_but_the_test_metrics(monkeypatch) -> None:
 
 
 def test_features_that_the_cross_entropy_cannot_take() -> None:
-    made = AugmentedClassification(load_tiny(), generator=FAST)
+    made = AugmentedClassification(replace(TINY, x=TINY.x * 2), generator=FAST)
     with pytest.raises(InputError, match="use reconstruction='squared-error'"):
         fit(
             build(),
