@@ -15,14 +15,15 @@ class GRAND(nn.Module):
 
     .. math::
 
-        \bar{X} = \frac{1}{K+1} \sum_{k=0}^{K} \hat{A}^k \,
-        \mathrm{diag}\Big(\frac{\epsilon}{1 - \delta}\Big) X, \qquad
+        \bar{X} = \frac{1}{K+1} \sum_{k=0}^{K} \hat{A}^k \, \mathrm{diag}(\epsilon) X,
+        \qquad
         Z = \mathrm{drop}(\mathrm{relu}(\mathrm{drop}(\bar{X}) W_1 + b_1)) W_2 + b_2
 
     DropNode, the :math:`\epsilon_i \sim \mathrm{Bernoulli}(1 - \delta)`, takes away whole nodes'
     features, which the other nodes of a neighbourhood then stand for. So every call in training
     sees another augmentation of the graph; `neighborgraph.tasks.ConsistentClassification` asks that
-    several of them lead to the same predictions.
+    several of them lead to the same predictions. In evaluation :math:`\epsilon` is its mean,
+    :math:`1 - \delta`, as in the authors' code: what is kept is not scaled up.
 
     The powers are summed up as they are made, so no stack of them is kept. Where nothing stands
     between the propagation and :math:`W_1`, which is so in evaluation without batch normalisation,

@@ -8,6 +8,7 @@ product with a weight matrix is the sum that `aggregate` computes. On a citation
 
 from dataclasses import replace
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -82,22 +83,27 @@ def feature_dropout(x: Features, p: float, training: bool) -> Features:
 
 
 def drop_nodes(x: Features, p: float, training: bool) -> Features:
-    """DropNode, dropout of whole rows of a feature matrix.
+    """DropNode, a dropout of whole rows that leaves the others as they are.
 
     Args:
         x: [n, F] features, dense or sparse.
-        p: Probability of dropping a row; the others are scaled by 1 / (1 - p).
-        training: False returns ``x`` itself.
+        p: Probability of dropping a row.
+        training: False multiplies all rows by 1 - p, what is kept of one on average.
 
     Returns:
         Features of the same form.
+
+    "Graph Random Neural Networks for Semi-Supervised Learning on Graphs",
+    https://arxiv.org/abs/2005.11079.
     """
-    if not training or p == 0:
+    if p == 0:
         return x
+    values = x if isinstance(x, Tensor) else values_of(x)
+    kept = values.new_full((len(x) if isinstance(x, Tensor) else x.num_rows,), 1 - p)
+    if training:
+        kept = torch.bernoulli(kept)
     if isinstance(x, Tensor):
-        return x * F.dropout(x.new_ones(len(x), 1), p)
-    values = values_of(x)
-    kept = F.dropout(values.new_ones(x.num_rows), p)
+        return x * kept[:, None]
     return replace(x, weight=values * kept[x.edge_index[1]])
 
 

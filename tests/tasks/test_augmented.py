@@ -220,7 +220,7 @@ def test_la_grand_learns_and_resumes_exactly(tmp_path: Path) -> None:
         return fit(
             LAGRAND(**sizes, dropout=0.2),
             substituted(),
-            optimizer=OptimizerSettings(lr=0.02),
+            optimizer=OptimizerSettings(lr=0.05),
             training=TrainingSettings(epochs=60, checkpoint_every=7),
             checkpoints=Checkpoints(folder),
             identity={},
