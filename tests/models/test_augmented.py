@@ -93,6 +93,13 @@ def test_samples_differ_in_training_and_the_sets_stay(graph: Graph) -> None:
     assert torch.equal(same, kept)
 
 
+def test_samples_lose_entries_of_the_true_features_of_their_own() -> None:
+    model = build("la-gcn").train()
+    (z,) = model.products([model.hidden], torch.rand(40, 6) + 1, torch.zeros(2, 4, 40, 6))
+    first, *others = z.unbind(1)
+    assert not any(torch.equal(first, other) for other in others)
+
+
 def test_dropped() -> None:
     x = torch.ones(300, 300)
     assert dropped(x, 0) is x

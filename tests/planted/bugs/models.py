@@ -58,4 +58,46 @@ BUGS = (
         "        row_scale = scale\n",
         "",
     ),
+    layer(
+        "DropNode draws in evaluation",
+        "features",
+        "    if training:\n        kept = torch.bernoulli(kept)\n",
+        "    kept = torch.bernoulli(kept)\n",
+    ),
+    layer(
+        "DropNode keeps what it should drop", "features", "x.num_rows,), 1 - p)", "x.num_rows,), p)"
+    ),
+    model("a bias twice", "grand", "feature_product(x, self.hidden.weight)", "self.hidden(x)"),
+    model(
+        "a mean over too few powers", "grand", "[1 / (self.hops + 1)]", "[1 / max(self.hops, 1)]"
+    ),
+    model("a set is seen by another's block", "augmented", "left, block[k])", "left, block[-k])"),
+    model(
+        "all samples lose the same entries",
+        "augmented",
+        ") for _ in range(sets.shape[1])]",
+        ")] * sets.shape[1]",
+    ),
+    model(
+        "the least certain generator",
+        "judge",
+        "(log_probability.mean(1) - mixed)",
+        "(mixed - log_probability.mean(1))",
+    ),
+    model("the divergence is rewarded", "edge_vae", ".sum(1) / -2", ".sum(1) / 2"),
+    task("predictions pull their target", "consistency", "p.detach().mean", "p.mean"),
+    task("labels of other nodes", "consistency", "repeat_interleave(scores", "repeat(scores"),
+    task("drawn features are not normalised", "augmented", "normalize_rows_(sets)", "pass"),
+    task(
+        "the best sets are not drawn again",
+        "augmented",
+        "random.manual_seed(int(as_augmented(model).drawn_from))",
+        "random.seed()",
+    ),
+    task(
+        "a resumed run fits again",
+        "augmented",
+        'if progress.task_state.get("fitted"):',
+        "if False:",
+    ),
 )
