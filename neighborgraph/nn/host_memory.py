@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ class Pinned:
     def __init__(self, memory: Tensor) -> None:
         """Pin it for as long as this lives, which a tensor made from it sees to."""
         self.memory = memory
-        cudart = torch.cuda.cudart()
+        cudart: Any = torch.cuda.cudart()
         torch.cuda.check_error(cudart.cudaHostRegister(memory.data_ptr(), memory.nbytes, PORTABLE))
         unpin = weakref.finalize(self, cudart.cudaHostUnregister, memory.data_ptr())
         unpin.atexit = False  # with the process it goes anyway

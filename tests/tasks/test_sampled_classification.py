@@ -121,8 +121,8 @@ def test_on_a_gpu_batches_made_ahead_have_the_same_bits() -> None:
 
 @pytest.mark.cuda
 def test_on_a_gpu_features_in_host_memory_train_the_same() -> None:
-    here, there = ({"device": "cuda", "features": place} for place in ("device", "host"))
-    (_, state), (_, same) = train(epochs=4, **here), train(epochs=4, **there)
+    _, state = train(epochs=4, device="cuda", features="device")
+    _, same = train(epochs=4, device="cuda", features="host")
     for name, tensor in state.items():
         assert torch.equal(same[name], tensor), name
 
