@@ -33,7 +33,7 @@ def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
 
 
 def test_number_of_recipes() -> None:
-    assert len(recipe_names()) == 121
+    assert len(recipe_names()) == 133
 
 
 @pytest.mark.parametrize("name", recipe_names())
