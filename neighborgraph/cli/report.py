@@ -1,8 +1,9 @@
-"""Show again what a folder of runs holds, as a table or as OGB's leaderboards ask for it."""
+"""Show again what a folder of runs holds: a table, curves, or what OGB's leaderboards ask for."""
 
 import argparse
 from pathlib import Path
 
+from neighborgraph.bench.curve import draw_curves
 from neighborgraph.bench.record import read_records
 from neighborgraph.bench.report import Group, group_records, submission
 from neighborgraph.cli.table import Row, published_for, render
@@ -12,20 +13,30 @@ from neighborgraph.tasks.recipe import load_recipe
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``neighborgraph report``."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the --out of the runs")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="the --out of the runs, or a file of records"
+    )
     parser.add_argument(
         "--ogb", action="store_true", help="the entries of OGB's form for its data sets"
     )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw curves as a PNG")
+    parser.add_argument("--against", metavar="KEY", help="their number, such as sampling.nodes")
 
 
 def command(options: argparse.Namespace) -> int:
-    """Print the table, or the forms of all models with all seeds.
+    """Print the table, or the forms of all models with all seeds, and draw curves.
 
     Raises:
-        ConfigError: There are no records, or seeds that a form needs are missing.
-        DataFileError: The records cannot be read.
+        BackendUnavailable: Curves were asked for, and Matplotlib is not installed.
+        ConfigError: There are no records, or seeds that a form needs are missing, or a recipe has
+            no number to draw against.
+        DataFileError: The records cannot be read, or the picture cannot be written.
     """
-    path = options.folder / "records.jsonl"
+    if (options.plot is None) != (options.against is None):
+        raise ConfigError("--plot FILE and --against KEY belong together; type both or neither")
+    path = options.folder
+    if not path.is_file():
+        path /= "records.jsonl"
     groups = group_records(read_records(path))
     if not groups:
         raise ConfigError(f"{path} holds no record; name the --out folder of neighborgraph run")
@@ -33,6 +44,8 @@ def command(options: argparse.Namespace) -> int:
         print_submissions(groups, path)
     else:
         print(render([row(group) for group in groups]))
+    if options.plot:
+        draw_curves(groups, options.against, options.plot)
     return 0
 
 

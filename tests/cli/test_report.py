@@ -112,3 +112,18 @@ def test_table_stands_beside_the_published_figure(capsys, tmp_path: Path) -> Non
     assert [row[:3] for row in rows] == [["mlp", "tiny", "2"], ["dagnn", "cora", "2"]]
     assert "84.4" in rows[1]
     assert "84.4" not in rows[0]
+
+
+def test_curves_of_runs(capsys, tmp_path: Path) -> None:
+    out, picture = tmp_path / "runs", tmp_path / "curve.png"
+    run = ["run", "mlp", "tiny", "--out", str(out), "--device", "cpu", "--seeds", "1"]
+    for width in ("4", "8"):
+        said(capsys, *run, "--set", f"model.hidden_channels={width}")
+    drawn = ["--against", "model.hidden_channels", "--plot", str(picture)]
+    table, _ = said(capsys, "report", str(out / "records.jsonl"), *drawn)
+    assert len(table.splitlines()) == 4
+    assert picture.stat().st_size > 10_000
+    _, problem = said(capsys, "report", str(out), *drawn[:2], code=2)
+    assert "--plot FILE and --against KEY belong together" in problem
+    _, problem = said(capsys, "report", str(out), "--against", "model.width", *drawn[2:], code=2)
+    assert "model.width is no number of recipe mlp/default" in problem
