@@ -190,10 +190,11 @@ class Side:
                 share = ours[DRAWN] / timing.median_ms
                 said.append(f"sampling by itself {share:.1%} of it")
             if self.task.y.is_cuda:
-                busy = busy_share(self.batches(), self.step, BUSY_STEPS)
-                said.append(f"GPU busy for {busy:.0%}")
                 held = torch.cuda.max_memory_allocated(self.task.y.device) / 2**30
                 said.append(f"at most {held:.1f} GiB with the graph")
+            if self.task.y.is_cuda and self.steps is None:
+                busy = busy_share(self.batches(), self.step, BUSY_STEPS)
+                said.append(f"GPU busy for {busy:.0%}")
         if part in (GATHERED, STEP) and self.steps is not None:
             said.append(f"{WORKERS} workers, tables of {TABLE_BATCHES} batches made before")
         return ", ".join(said)
