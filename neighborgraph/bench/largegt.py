@@ -1,9 +1,10 @@
 """Milliseconds of a training step of LargeGT, whole and in parts, beside the released data path.
 
 The whole step is what `SampledClassification` trains: the next batch is drawn and gathered while
-the present one is computed. Steps are timed in a row, the parts one by one. Graph and features are
-on the device. The peer's tables hold the nodes drawn for some batches, made before anything is
-timed, because those of all nodes would take longer than the benchmark.
+the present one is computed. Steps are timed in a row, the parts one by one. The graph is on the
+device, and so are the features, but for those of papers, which a GPU gathers from the host. The
+peer's tables hold the nodes drawn for some batches, made before anything is timed, because those
+of all nodes would take longer than the benchmark.
 """
 
 import itertools
@@ -27,8 +28,6 @@ from neighborgraph.models import LargeGT
 from neighborgraph.tasks import SampledClassification
 from neighborgraph.tasks.step import EagerStep
 
-FEATURES, CLASSES, TRAIN = 100, 47, 196_615
-"""Of products; an epoch is that many training nodes, or all nodes of a smaller graph."""
 HEADS = 2
 BUSY_STEPS = 10
 """That are profiled."""
@@ -50,29 +49,39 @@ class Sizes:
     """How large everything is.
 
     Attributes:
-        graph: Name of a timing graph, where none is typed.
+        width: Of the features.
+        classes: Classes.
+        train: Nodes of an epoch; of a small graph half of its nodes.
         nodes: K, nodes that give tokens for one.
         batch: Nodes a step.
         hidden: Width of the local module.
         positions: Width of the global one.
         codes: Centroids.
         precisions: What is timed.
+        features: Whose memory holds them.
     """
 
-    graph: str
+    width: int
+    classes: int
+    train: int
     nodes: int
     batch: int
     hidden: int
     positions: int
     codes: int
     precisions: tuple[str, ...]
+    features: str = "device"
 
 
+PRODUCTS = 100, 47, 196_615
+BOTH = "float32", "bfloat16"
 SIZES = {
-    "cpu": Sizes("power-law", 10, 128, 64, 16, 256, ("float32",)),
-    "cuda": Sizes("products", 100, 1024, 256, 64, 4096, ("float32", "bfloat16")),
+    "cpu": Sizes(*PRODUCTS, 10, 128, 64, 16, 256, ("float32",)),
+    "cuda": Sizes(*PRODUCTS, 100, 1024, 256, 64, 4096, BOTH),
+    "papers-tenth": Sizes(128, 172, 120_718, 100, 1024, 512, 128, 4096, ("bfloat16",), "host"),
 }
-"""By device; on a GPU the settings published for products."""
+"""By graph, else by device; on a GPU the settings published for products and papers100M."""
+DEFAULT_GRAPHS = {"cpu": "power-law", "cuda": "products"}
 
 
 def largegt_rows(
@@ -86,8 +95,8 @@ def largegt_rows(
         seconds: Spent on the timed runs of one row, about; the peer's take longer.
         peers: Whether the released data path is timed, too.
     """
-    sizes = SIZES[device.type]
-    dataset = made_up(graph, device)
+    sizes = SIZES.get(graph, SIZES[device.type])
+    dataset = made_up(graph, sizes, device)
     for precision in sizes.precisions:
         task = SampledClassification(
             dataset,
@@ -95,6 +104,7 @@ def largegt_rows(
             batch_size=sizes.batch,
             position_channels=sizes.positions,
             precision=precision,
+            features=sizes.features,
             device=device,
         )
         trained = len(task.train)
@@ -119,20 +129,20 @@ def largegt_rows(
                 )
 
 
-def made_up(graph: str, device: torch.device) -> NodeDataset:
+def made_up(graph: str, sizes: Sizes, device: torch.device) -> NodeDataset:
     """Normal features and uniform classes on a timing graph, on the device."""
     made = graph_like(graph, device)
     generator = torch.Generator(device).manual_seed(0)
     nodes = made.num_rows
     order = torch.randperm(nodes, generator=generator, device=device)
-    train = min(TRAIN, nodes // 2)
+    train = min(sizes.train, nodes // 2)
     few = (nodes - train) // 2
     return NodeDataset(
         name=graph,
         graph=made,
-        x=torch.randn(nodes, FEATURES, generator=generator, device=device),
-        y=torch.randint(CLASSES, (nodes,), generator=generator, device=device),
-        num_classes=CLASSES,
+        x=torch.randn(nodes, sizes.width, generator=generator, device=device),
+        y=torch.randint(sizes.classes, (nodes,), generator=generator, device=device),
+        num_classes=sizes.classes,
         split_rule=lambda _: Split(order[:train], order[train : train + few], order[-few:]),
         source="made up",
     )
@@ -149,6 +159,7 @@ class Side:
         batches: Without end.
         parts: What is timed by itself, over the numbers of batches.
         steps: Of a row of steps; None is as many as there is time for.
+        memory: Whose holds the features.
     """
 
     provider: str
@@ -157,6 +168,7 @@ class Side:
     batches: Callable[[], Iterator[Batch]]
     parts: dict[str, list[Callable[[], object]]]
     steps: int | None
+    memory: str
 
     def timings(self, seconds: float) -> Iterator[tuple[str, Timing]]:
         """Times of every part."""
@@ -169,7 +181,7 @@ class Side:
 
     def note(self, part: str, timing: Timing, ours: dict[str, float], trained: int) -> str:
         """What follows from the times of a part."""
-        said = [f"batch {self.task.batch_size:,}"]
+        said = [f"batch {self.task.batch_size:,}, features of the {self.memory}"]
         if part == STEP:
             steps = -(-trained // self.task.batch_size)
             epoch = figure(timing.median_ms * steps / 1e3)
@@ -178,10 +190,11 @@ class Side:
                 share = ours[DRAWN] / timing.median_ms
                 said.append(f"sampling by itself {share:.1%} of it")
             if self.task.y.is_cuda:
-                busy = busy_share(self.batches(), self.step, BUSY_STEPS)
-                said.append(f"GPU busy for {busy:.0%}")
                 held = torch.cuda.max_memory_allocated(self.task.y.device) / 2**30
                 said.append(f"at most {held:.1f} GiB with the graph")
+            if self.task.y.is_cuda and self.steps is None:
+                busy = busy_share(self.batches(), self.step, BUSY_STEPS)
+                said.append(f"GPU busy for {busy:.0%}")
         if part in (GATHERED, STEP) and self.steps is not None:
             said.append(f"{WORKERS} workers, tables of {TABLE_BATCHES} batches made before")
         return ", ".join(said)
@@ -191,9 +204,9 @@ def sides(task: SampledClassification, sizes: Sizes, peers: bool) -> Iterator[Si
     """Ours, then the released data path with the same model in plain PyTorch."""
     torch.manual_seed(0)
     model = LargeGT(
-        in_channels=FEATURES,
+        in_channels=sizes.width,
         hidden_channels=sizes.hidden,
-        out_channels=CLASSES,
+        out_channels=sizes.classes,
         num_nodes=len(task.y),
         global_channels=sizes.positions,
         codes=sizes.codes,
@@ -202,12 +215,12 @@ def sides(task: SampledClassification, sizes: Sizes, peers: bool) -> Iterator[Si
     theirs = plain(model)
     first = list(itertools.islice(task.shares(0), 3))
     expect_equal(task, model, theirs, first[0])
-    yield ours_of(task, model, first)
+    yield ours_of(task, model, first, sizes.features)
     if peers:
         yield theirs_of(task, theirs, first)
 
 
-def ours_of(task: SampledClassification, model: LargeGT, batches: list[Batch]) -> Side:
+def ours_of(task: SampledClassification, model: LargeGT, batches: list[Batch], memory: str) -> Side:
     """Our training."""
     ids = [batch[2] for batch in batches]
     drawn = [task.with_others(some, 0) for some in ids]
@@ -225,6 +238,7 @@ def ours_of(task: SampledClassification, model: LargeGT, batches: list[Batch]) -
             COMPUTED: [partial(backward, task, model, batch) for batch in batches],
         },
         steps=None,
+        memory=memory,
     )
 
 
@@ -248,6 +262,7 @@ def theirs_of(task: SampledClassification, model: LargeGT, batches: list[Batch])
         batches=lambda: tables.batches(task.batch_size, task.y.device),
         parts={COMPUTED: [partial(backward, task, model, batch) for batch in batches]},
         steps=PEER_STEPS,
+        memory="host",
     )
 
 

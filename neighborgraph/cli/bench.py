@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
+from neighborgraph.bench import largegt
 from neighborgraph.bench.build import FEWEST_EDGES, build_rows
 from neighborgraph.bench.cases import OPERATORS, PARSERS, Case, chosen_cases
 from neighborgraph.bench.kernels import measure_cases
-from neighborgraph.bench.largegt import SIZES, largegt_rows
 from neighborgraph.bench.measurement import (
     Circumstances,
     Measurement,
@@ -183,8 +183,10 @@ def chosen_rows(
             for graph in options.graphs or [DEFAULT_GRAPHS[device.type]]:
                 yield from sampling_rows(graph, device, options.seconds, peers="pyg" in peers)
         if "largegt" in ops:
-            for graph in options.graphs or [SIZES[device.type].graph]:
-                yield from largegt_rows(graph, device, options.seconds, peers="pyg" in peers)
+            for graph in options.graphs or [largegt.DEFAULT_GRAPHS[device.type]]:
+                yield from largegt.largegt_rows(
+                    graph, device, options.seconds, peers="pyg" in peers
+                )
         if "recommend" in ops:
             yield from recommend_rows(
                 device, options.seconds, peers="pyg" in peers, root=options.data_root

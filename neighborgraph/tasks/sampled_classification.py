@@ -63,9 +63,10 @@ class SampledClassification(Task):
             position_channels: Width of positions, which are `random_projection`'s; 0 for none.
             seed: Which split of the data set to use, and of all draws.
             row_normalize: Divide each node's features by their sum.
-            precision: ``float32``, or ``bfloat16`` for features, and for products by autocast.
-            features: Keep them in the memory of the ``device``, or of the ``host``, where a GPU
-                gathers them over the bus.
+            precision: ``float32``, or ``bfloat16`` for features and positions, and for products by
+                autocast.
+            features: Keep them and positions in the memory of the ``device``, or of the ``host``,
+                from where a GPU gathers them over the bus.
             device: Where to train.
             processes: Those that share each batch.
 
@@ -101,9 +102,9 @@ class SampledClassification(Task):
         place = PLACES[features]
         empty = place((len(x), SMOOTHED + 1, x.shape[1]), dtype=self.precision, device=device)
         self.features = hop_features(graph, x, SMOOTHED, out=empty)
-        self.position = x.new_empty(len(x), 0, device=device)
+        self.position = place((len(x), position_channels), dtype=self.precision, device=device)
         if position_channels:
-            self.position = random_projection(graph, position_channels, seed=seed)
+            self.position.copy_(random_projection(graph, position_channels, seed=seed))
 
     def batches(self, model: nn.Module, epoch: int) -> Iterator[tuple[Tensor, ...]]:
         """What the model takes of each batch; sizes differ by one at most.

@@ -7,6 +7,7 @@ import torch
 
 from neighborgraph.bench import largegt
 from neighborgraph.bench.largegt import (
+    DEFAULT_GRAPHS,
     PARTS,
     SIZES,
     covered_share,
@@ -43,7 +44,7 @@ def test_rows() -> None:
             "float32",
         )
         assert row.timing is not None
-        assert row.note.startswith("batch 50")
+        assert row.note.startswith("batch 50, features of the ")
     ours, theirs = (row for row in rows if row.stage == "whole step")
     assert ours.ratio == 1
     assert "s an epoch of 1,354 nodes, sampling by itself " in ours.note
@@ -52,12 +53,19 @@ def test_rows() -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_features_of_the_host(monkeypatch) -> None:
+    monkeypatch.setitem(SIZES, "cora", replace(SIZES["cpu"], features="host"))
+    rows = list(largegt_rows("cora", CPU, 0.01, peers=False))
+    assert all("features of the host" in row.note for row in rows)
+
+
+@pytest.mark.usefixtures("small")
 def test_without_peers() -> None:
     assert {row.provider for row in largegt_rows("cora", CPU, 0.01, peers=False)} == {"ours"}
 
 
 def test_models_that_differ_are_not_timed() -> None:
-    task = SampledClassification(made_up("cora", CPU), nodes=3, position_channels=4)
+    task = SampledClassification(made_up("cora", SIZES["cpu"], CPU), nodes=3, position_channels=4)
     sizes = {"in_channels": 100, "hidden_channels": 8, "out_channels": 47, "num_nodes": 2708}
     model = LargeGT(**sizes, global_channels=4, codes=10)
     theirs, batch = plain(model), next(task.shares(0))
@@ -76,5 +84,5 @@ def test_a_share_is_of_the_time_that_any_span_covers() -> None:
 
 
 def test_every_device_has_sizes() -> None:
-    assert set(SIZES) == {"cpu", "cuda"}
+    assert set(DEFAULT_GRAPHS) == {"cpu", "cuda"} <= set(SIZES)
     assert (SIZES["cuda"].nodes, SIZES["cuda"].batch, SIZES["cuda"].hidden) == (100, 1024, 256)

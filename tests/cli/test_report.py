@@ -124,3 +124,18 @@ def test_plot_draws_the_first_test_metric(capsys, tmp_path: Path) -> None:
         capsys, "report", str(tmp_path), "--plot", str(picture), "--metric", "f1", code=2
     )
     assert "no 'f1'; it has loss, val_loss, train_acc" in error
+
+
+def test_curves_of_runs(capsys, tmp_path: Path) -> None:
+    out, picture = tmp_path / "runs", tmp_path / "curve.png"
+    run = ["run", "mlp", "tiny", "--out", str(out), "--device", "cpu", "--seeds", "1"]
+    for width in ("4", "8"):
+        said(capsys, *run, "--set", f"model.hidden_channels={width}")
+    drawn = ["--against", "model.hidden_channels", "--plot", str(picture)]
+    table, _ = said(capsys, "report", str(out / "records.jsonl"), *drawn)
+    assert len(table.splitlines()) == 4
+    assert picture.stat().st_size > 10_000
+    _, problem = said(capsys, "report", str(out), *drawn[:2], code=2)
+    assert "--against and --metric are of --plot FILE" in problem
+    _, problem = said(capsys, "report", str(out), "--against", "model.width", *drawn[2:], code=2)
+    assert "model.width is no number of recipe mlp/default" in problem
