@@ -8,6 +8,7 @@ from torch import nn
 from neighborgraph import models
 from neighborgraph.data import (
     BinaryDataset,
+    EventLog,
     InteractionLog,
     LinkDataset,
     MultiLabelDataset,
@@ -27,10 +28,11 @@ from neighborgraph.tasks import (
     SampledClassification,
     SubstitutedClassification,
     Task,
+    TemporalLinkPrediction,
 )
 from neighborgraph.tasks.processes import ALONE, Processes
 
-Dataset = NodeDataset | LinkDataset | InteractionLog
+Dataset = NodeDataset | LinkDataset | InteractionLog | EventLog
 
 
 @singledispatch
@@ -125,6 +127,20 @@ def _(dataset: InteractionLog, name, recipe, seed, device, processes=ALONE):
     return model, Recommendation(data, seed=seed, **where, **batches)
 
 
+@assemble.register
+def _(dataset: EventLog, name, recipe, seed, device, processes=ALONE):
+    model = stream_model(dataset, name, recipe).to(device)
+    settings = {"seed": seed, "device": device, **vars(recipe.stream)}
+    return model, TemporalLinkPrediction(dataset.events, model, **settings)
+
+
+def stream_model(dataset: EventLog, name: str, recipe: Recipe) -> models.TemporalModel:
+    """A freshly initialised model of a stream."""
+    feature = dataset.events.feature
+    width = 0 if feature is None else feature.shape[1]
+    return models.build_temporal_model(name, width, **recipe.model)
+
+
 @singledispatch
 def check_options(dataset: Dataset, name: str, recipe: Recipe) -> None:
     """Refuse model options that are not the model's, before anything is trained.
@@ -163,3 +179,8 @@ def _(dataset: InteractionLog, name, recipe):
     # What a recommender prepares from its pairs may take long, so few pairs do for a check.
     few = load_tiny_interactions().split(0)
     models.build_recommender(name, few.num_users, few.num_items, few.train, **recipe.model)
+
+
+@check_options.register
+def _(dataset: EventLog, name, recipe):
+    stream_model(dataset, name, recipe)

@@ -30,12 +30,13 @@ from neighborgraph.bench.ranking import chosen_catalogues, ranking_rows
 from neighborgraph.bench.recommend import recommend_rows
 from neighborgraph.bench.resume import OPTION, cut_back, finished_cases
 from neighborgraph.bench.sampling import DEFAULT_GRAPHS, sampling_rows
+from neighborgraph.bench.stream import stream_rows
 from neighborgraph.checks import nearest
 from neighborgraph.cli.device import choose_device
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.interrupt import Stopped
 
-OPS = (*PARSERS, "build", "largegt", "neighbor_cache", "sample", "recommend", "topk")
+OPS = (*PARSERS, "build", "largegt", "neighbor_cache", "sample", "recommend", "stream", "topk")
 DEFAULT_EDGES = 1_000_000
 
 EPILOG = """\
@@ -191,6 +192,8 @@ def chosen_rows(
             yield from recommend_rows(
                 device, options.seconds, peers="pyg" in peers, root=options.data_root
             )
+        if "stream" in ops:
+            yield from stream_rows(device, options.seconds)
         for catalogue in catalogues:
             yield from ranking_rows(catalogue, device, options.seconds, peers)
 

@@ -2,16 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
-from neighborgraph import data, models
-from neighborgraph.bench.assembly import Dataset
+from neighborgraph import models
 from neighborgraph.bench.record import Record
 from neighborgraph.bench.runner import Run, run_seeds
 from neighborgraph.cli.device import choose_device
+from neighborgraph.cli.source import choose_source, kind_of
 from neighborgraph.cli.table import Row, published_for, render
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.lock import exclusive
@@ -23,8 +21,6 @@ TINY = ("training.epochs=20",)
 MAX_SEEDS = 10_000
 IN_BATCHES = (models.Recommender, models.TokenModel)
 """Models whose batches several processes can share."""
-COLUMN_OPTIONS = ("user_column", "item_column", "time_column", "weight_column", "min_weight")
-"""Options that say what the columns of a table mean."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="keep recorded seeds, continue unfinished ones")
     add("--tiny", action="store_true", help="20 epochs on tiny made-up data instead")
     add("--tensorboard", type=Path, metavar="DIR", help="write event files for TensorBoard")
+    add("--events", type=Path, metavar="FILE", help="a stream of your own, .csv or .txt")
     own = parser.add_argument_group("interactions of your own, for recommenders")
     add = own.add_argument
     add("--interactions", type=Path, metavar="FILE", help=".csv, .tsv, .parquet, .txt or a folder")
@@ -70,15 +67,10 @@ def command(options: argparse.Namespace) -> int:
         NeighborgraphError: Anything that the user can put right; nothing recorded is lost.
     """
     names = options.models.split(",")
-    kinds = {issubclass(models.find(name), models.Recommender) for name in names}
+    kind = kind_of(names)
     if len(set(names)) < len(names):
         raise ConfigError(f"{options.models!r} names a model twice")
-    if len(kinds) > 1:
-        raise ConfigError(
-            f"{options.models!r} mixes models of nodes with recommenders, which share no data set"
-        )
-    (recommends,) = kinds
-    source = choose_source(options, recommends)
+    source = choose_source(options, kind)
     seeds = options.seeds or source.seeds
     overrides = (*(TINY if options.tiny else ()), *options.set)
     recipes = {name: load_recipe(name, source.recipe, overrides) for name in names}
@@ -90,8 +82,8 @@ def command(options: argparse.Namespace) -> int:
         whole = [name for name in names if not issubclass(models.find(name), IN_BATCHES)]
         if processes.size > 1 and whole:
             raise ConfigError(
-                f"{', '.join(whole)} trains on a whole graph in every step, which {processes.size} "
-                "processes cannot share; start it without torchrun"
+                f"{', '.join(whole)} trains on {kind.step}, which {processes.size} processes "
+                "cannot share; start it without torchrun"
             )
         dataset = source.read()
         runs = [
@@ -120,80 +112,6 @@ def command(options: argparse.Namespace) -> int:
     if processes.leads:
         print(render([row(run, records) for run, records in results]))
     return 0
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the data come from.
-
-    Attributes:
-        recipe: The data set whose recipe is wanted.
-        read: Reads the data.
-        seeds: How many to train with where nothing is said.
-    """
-
-    recipe: str
-    read: Callable[[], Dataset]
-    seeds: int = 1
-
-
-def choose_source(options: argparse.Namespace, recommends: bool) -> Source:
-    """The data that the options name, which must be of the models' kind.
-
-    Raises:
-        ConfigError: None or two are named, or one that such models cannot use.
-    """
-    name, path = options.dataset, options.interactions
-    if path is not None and not recommends:
-        raise ConfigError(f"--interactions is for recommenders; {options.models} is none")
-    if path is not None and name is not None:
-        raise ConfigError(f"{name} and --interactions are two data sets; name one")
-    named = [option for option in COLUMN_OPTIONS if getattr(options, option) is not None]
-    if options.download and recommends:
-        raise ConfigError(
-            "--download fetches no interactions; put the files under --data-root, as docs/data.md "
-            "says, or name your own with --interactions"
-        )
-    if path is None and named:
-        raise ConfigError(f"--{named[0].replace('_', '-')} describes a file of --interactions")
-    if name is not None:
-        readers = data.INTERACTIONS if recommends else {**data.NODES, **data.LINKS}
-        data.expect_known(name, data.DATASETS)
-        data.expect_known(name, readers, f"data set for {options.models}")
-    if options.tiny:
-        tiny = "tiny-links" if name in data.LINKS else "tiny"
-        tiny = "tiny-interactions" if recommends else tiny
-        return Source(name or tiny, named_reader(options, tiny, recommends))
-    if name is not None:
-        seeds = data.LEADERBOARD_SEEDS if name in data.OGB else 1
-        return Source(name, named_reader(options, name, recommends), seeds)
-    if path is not None:
-        columns = choose_columns(options)
-        return Source("default", lambda: data.read_interactions(path, columns))
-    alternative = " (or --interactions FILE)" if recommends else ""
-    raise ConfigError(
-        f"the following arguments are required: DATASET{alternative}; see neighborgraph run --help"
-    )
-
-
-def choose_columns(options: argparse.Namespace) -> data.Columns:
-    """What the options say about a table; unsaid is as `Columns` has it.
-
-    Raises:
-        ConfigError: There is a least weight, and no column of weights.
-    """
-    if options.min_weight is not None and options.weight_column is None:
-        raise ConfigError("--min-weight needs --weight-column, the column that it is about")
-    said = {option.removesuffix("_column"): getattr(options, option) for option in COLUMN_OPTIONS}
-    return data.Columns(**{name: value for name, value in said.items() if value is not None})
-
-
-def named_reader(options: argparse.Namespace, name: str, recommends: bool) -> Callable[[], Dataset]:
-    """The reader of a data set with a name."""
-    if recommends:
-        return lambda: data.load_interactions(name, options.data_root)
-    load = data.load_links if name in data.LINKS else data.load
-    return lambda: load(name, options.data_root, options.download)
 
 
 def announce(run: Run, dataset: str) -> None:

@@ -54,6 +54,11 @@ COLUMNS = (
         for name, metric in (("Hits@20", "hits@20"), ("Hits@50", "hits@50"), ("MRR", "mrr"))
         for part in ("test", "val")
     ),
+    *(
+        Column(f"{part} {name}", f"{part.replace(' ', '_')}_{metric}", 2)
+        for part in ("test", "test new", "val")
+        for name, metric in (("AP", "ap"), ("AUC", "auc"))
+    ),
     Column("recall@20", "test_recall@20", 2),
     Column("ndcg@20", "test_ndcg@20", 2),
     Column("val recall@20", "val_recall@20", 2),

@@ -20,6 +20,7 @@ from neighborgraph.data.ogb_links import load_ogbl
 from neighborgraph.data.ogb_synthetic import write_synthetic
 from neighborgraph.data.planetoid import FOLDERS, load_planetoid, load_planetoid_random
 from neighborgraph.data.recommend import INTERACTIONS
+from neighborgraph.data.streams import STREAMS, read_events
 from neighborgraph.data.synthetic import load_tiny, load_tiny_links
 from neighborgraph.data.temporal import EventLog, from_temporal_data, read_jodie, read_snap
 from neighborgraph.errors import ConfigError
@@ -48,10 +49,11 @@ LINKS: dict[str, LinkReader] = {
 }
 """Command-line name of a graph whose links are to be predicted to its reader."""
 
-DATASETS = (*NODES, *LINKS, *INTERACTIONS)
-"""All names: graphs with labelled nodes or links to predict, interactions of users with items."""
+DATASETS = (*NODES, *LINKS, *INTERACTIONS, *STREAMS)
+"""All names: graphs with labelled nodes or links to predict, interactions of users with items,
+streams of events."""
 
-BUILTIN = ("digits", "tiny", "tiny-interactions", "tiny-links")
+BUILTIN = ("digits", "tiny", "tiny-events", "tiny-interactions", "tiny-links")
 """Data sets that need no file and no network."""
 
 OGB = tuple(OGB_FORMATS)
@@ -65,6 +67,7 @@ __all__ = [
     "LINKS",
     "NODES",
     "OGB",
+    "STREAMS",
     "SYNTHETIC",
     "BinaryDataset",
     "Columns",
@@ -82,8 +85,10 @@ __all__ = [
     "expect_known",
     "from_temporal_data",
     "load",
+    "load_events",
     "load_interactions",
     "load_links",
+    "read_events",
     "read_interactions",
     "read_jodie",
     "read_snap",
@@ -150,6 +155,22 @@ def load_interactions(name: str, root: Path | str | None = None) -> InteractionL
     """
     expect_known(name, INTERACTIONS)
     return INTERACTIONS[name](folder_of(root))
+
+
+def load_events(name: str, root: Path | str | None = None) -> EventLog:
+    """Read a stream of events; for a file of your own see `read_events`.
+
+    Args:
+        name: A key of ``STREAMS``.
+        root: Folder that holds the data sets' folders; by default ``NEIGHBORGRAPH_DATA`` or
+            ``data``.
+
+    Raises:
+        ConfigError: ``name`` is unknown.
+        DataFileError: A file is absent, damaged, or not what its name claims.
+    """
+    expect_known(name, STREAMS)
+    return STREAMS[name](folder_of(root))
 
 
 def folder_of(root: Path | str | None) -> Path:

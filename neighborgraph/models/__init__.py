@@ -12,6 +12,7 @@ from neighborgraph.errors import ConfigError
 from neighborgraph.models.augmented import LAGAT, LAGCN, LAGCNII, LAGRAND, LASAGE, Augmented
 from neighborgraph.models.confidence import ConfidenceGate, dispersion
 from neighborgraph.models.dagnn import DAGNN
+from neighborgraph.models.edge_bank import EdgeBank, EdgeBankWindow
 from neighborgraph.models.edge_vae import EdgeVAE
 from neighborgraph.models.gat import GAT
 from neighborgraph.models.gcn import GCN
@@ -25,12 +26,16 @@ from neighborgraph.models.local_augmentation import LocalAugmentation
 from neighborgraph.models.mlp import MLP
 from neighborgraph.models.mowst import MowstModel, MowstStarModel, Opinions
 from neighborgraph.models.mowst_gnn import MowstGCN, MowstSAGE, MowstStarGCN, MowstStarSAGE
+from neighborgraph.models.nat import NAT, NATSum
 from neighborgraph.models.recommender import Recommender
 from neighborgraph.models.sage import SAGE
+from neighborgraph.models.temporal import TemporalModel
 from neighborgraph.models.ultragcn import UltraGCN
 
 MODELS: dict[str, type[nn.Module]] = {
     "dagnn": DAGNN,
+    "edgebank": EdgeBank,
+    "edgebank-window": EdgeBankWindow,
     "gat": GAT,
     "gcn": GCN,
     "gcnii": GCNII,
@@ -49,6 +54,8 @@ MODELS: dict[str, type[nn.Module]] = {
     "mowst-sage": MowstSAGE,
     "mowst-star-gcn": MowstStarGCN,
     "mowst-star-sage": MowstStarSAGE,
+    "nat": NAT,
+    "nat-sum": NATSum,
     "sage": SAGE,
     "ultragcn": UltraGCN,
 }
@@ -67,9 +74,12 @@ __all__ = [
     "LASAGE",
     "MLP",
     "MODELS",
+    "NAT",
     "SAGE",
     "Augmented",
     "ConfidenceGate",
+    "EdgeBank",
+    "EdgeBankWindow",
     "EdgeVAE",
     "LargeGT",
     "LargeGTGlobal",
@@ -83,13 +93,16 @@ __all__ = [
     "MowstStarGCN",
     "MowstStarModel",
     "MowstStarSAGE",
+    "NATSum",
     "Opinions",
     "Recommender",
+    "TemporalModel",
     "TokenModel",
     "UltraGCN",
     "build",
     "build_link_predictor",
     "build_recommender",
+    "build_temporal_model",
     "build_token_model",
     "dispersion",
     "find",
@@ -172,6 +185,26 @@ def build_token_model(
     model = construct(name, sizes, options)
     if not isinstance(model, TokenModel):
         raise ConfigError(f"{name} does not classify nodes by sampled tokens")
+    return model
+
+
+def build_temporal_model(name: str, edge_channels: int, **options: object) -> TemporalModel:
+    """Build the model of a stream called ``name``.
+
+    Args:
+        name: A key of ``MODELS``.
+        edge_channels: Features of an event; 0 for none.
+        **options: The class's other keyword arguments, such as ``near``.
+
+    Raises:
+        ConfigError: The name or an option is unknown, missing, or of another type.
+    """
+    sizes = {"edge_channels": edge_channels}
+    if "edge_channels" not in inspect.signature(find(name)).parameters:
+        sizes = {}
+    model = construct(name, sizes, options)
+    if not isinstance(model, TemporalModel):
+        raise ConfigError(f"{name} is no model of a stream of events")
     return model
 
 

@@ -14,6 +14,7 @@ from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout, 
 from neighborgraph.nn.gated_propagate import GatedPropagate
 from neighborgraph.nn.hop_features import hop_features
 from neighborgraph.nn.host_memory import empty_on_host
+from neighborgraph.nn.joint_neighborhood import JointAttention, JointNeighborhood, JointSum
 from neighborgraph.nn.positions import random_projection
 from neighborgraph.nn.propagate import (
     KHopPropagate,
@@ -21,7 +22,9 @@ from neighborgraph.nn.propagate import (
     propagate_sum,
     symmetric_scale,
 )
+from neighborgraph.nn.refresh import Refresh
 from neighborgraph.nn.sharded_embedding import ShardedEmbedding
+from neighborgraph.nn.time_encoder import TimeEncoder
 from neighborgraph.nn.token_attention import TokenAttention
 
 if TYPE_CHECKING:
@@ -54,9 +57,14 @@ __all__ = [
     "FeatureLinear",
     "Features",
     "GatedPropagate",
+    "JointAttention",
+    "JointNeighborhood",
+    "JointSum",
     "KHopPropagate",
+    "Refresh",
     "Report",
     "ShardedEmbedding",
+    "TimeEncoder",
     "TokenAttention",
     "accelerate",
     "empty_on_host",

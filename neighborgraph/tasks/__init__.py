@@ -14,6 +14,7 @@ from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_o
 from neighborgraph.tasks.recipe import Recipe, load_recipe
 from neighborgraph.tasks.recommendation import Recommendation
 from neighborgraph.tasks.sampled_classification import SampledClassification
+from neighborgraph.tasks.temporal_link_prediction import TemporalLinkPrediction
 
 __all__ = [
     "AugmentedClassification",
@@ -32,6 +33,7 @@ __all__ = [
     "SampledClassification",
     "SubstitutedClassification",
     "Task",
+    "TemporalLinkPrediction",
     "accuracy",
     "consistency_loss",
     "evaluate_ranking",

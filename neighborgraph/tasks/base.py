@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +28,49 @@ class Evaluation:
     metrics: dict[str, float]
 
 
+class Memory(Protocol):
+    """What a task remembers in tensors beside its model."""
+
+    def reset(self) -> None:
+        """Forget everything."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it by name."""
+        ...
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Be what ``tensors`` was; a `CheckpointError` where that does not fit."""
+        ...
+
+
+class NoMemory:
+    """Nothing to remember."""
+
+    def reset(self) -> None:
+        """Nothing is forgotten."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """None."""
+        return {}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """There is nothing to load."""
+
+
+NOTHING = NoMemory()
+
+
 class Task(ABC):
     """Batches to train on, a loss to descend and an evaluation to select by.
 
     Attributes:
         processes: Those that share its batches.
+        memory: Part of every checkpoint.
     """
 
     processes: Processes = ALONE
+    memory: Memory = NOTHING
 
     def batches(self, model: nn.Module, epoch: int) -> Iterable[tuple[Tensor, ...]]:
         """The batches of one epoch, which follow from the task's seed and ``epoch`` alone.
@@ -66,8 +101,9 @@ class Task(ABC):
         """The validation loss and all metrics; ``model`` is in evaluation mode."""
 
     def official_metrics(self, model: nn.Module) -> dict[str, float]:
-        """What the publisher's own evaluator finds for a finished model; by default there is none.
+        """What is found for a finished model alone; by default nothing.
 
-        It replaces the metrics of the same names in the record.
+        It is what the publisher's own evaluator says, or what takes too long for every epoch, and
+        replaces the metrics of the same names in the record.
         """
         return {}

@@ -88,7 +88,7 @@ def fit(
         fused=True,
         capturable=device.type == "cuda",
     )
-    progress = Progress(model, adam, checkpoints, dict(identity or {}), processes)
+    progress = Progress(model, adam, checkpoints, dict(identity or {}), processes, task.memory)
     resumed = progress.resume()
     task.begin(progress)
     if not resumed:
@@ -168,7 +168,15 @@ def expect_finite(value: float, name: str, where: str) -> float:
 def postfix(loss: float, evaluation: Evaluation) -> dict[str, str]:
     """What the progress bar shows beside the time left."""
     shown = {"loss": f"{loss:.3f}"}
-    for name in ("val_acc", "val_rocauc", "val_recall@20", "val_hits@20", "val_hits@50", "val_mrr"):
+    for name in (
+        "val_acc",
+        "val_rocauc",
+        "val_recall@20",
+        "val_hits@20",
+        "val_hits@50",
+        "val_mrr",
+        "val_ap",
+    ):
         if name in evaluation.metrics:
             shown[name] = f"{evaluation.metrics[name]:.3f}"
     return shown

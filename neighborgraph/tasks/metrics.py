@@ -1,7 +1,9 @@
 """Metrics, as fractions."""
 
 import math
+from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from neighborgraph.errors import InputError
@@ -49,6 +51,67 @@ def roc_auc(scores: Tensor, labels: Tensor) -> float:
     if not areas:
         raise InputError("labels has no column with both 0 and 1; the area needs one")
     return sum(areas) / len(areas)
+
+
+def average_precision(edges: Tensor, negatives: Tensor) -> Tensor:
+    """The mean over edges of the fraction of edges among all scores that are not lower.
+
+    It is the sum of precisions at each edge, as scikit-learn counts it where scores are equal.
+
+    Args:
+        edges: [..., P] scores, P at least 1.
+        negatives: [..., Q] scores.
+
+    Returns:
+        [...] float64, one a row.
+    """
+    hits = not_lower(edges, edges).double()
+    return (hits / (hits + not_lower(negatives, edges))).mean(dim=-1)
+
+
+def roc_auc_of(edges: Tensor, negatives: Tensor) -> Tensor:
+    """The fraction of pairs of an edge and a negative in which the edge has the larger score.
+
+    Equal scores count one half.
+
+    Args:
+        edges: [..., P] scores, P at least 1.
+        negatives: [..., Q] scores, Q at least 1.
+
+    Returns:
+        [...] float64, one a row.
+    """
+    ranked = negatives.sort(dim=-1).values.contiguous()
+    below, not_above = (
+        torch.searchsorted(ranked, edges.contiguous(), right=right) for right in (False, True)
+    )
+    return (below + not_above).double().mean(dim=-1) / (2 * negatives.shape[-1])
+
+
+def not_lower(scores: Tensor, marks: Tensor) -> Tensor:
+    """[..., P] how many of the scores [..., Q] are not below each of the marks [..., P]."""
+    ranked = scores.sort(dim=-1).values.contiguous()
+    return scores.shape[-1] - torch.searchsorted(ranked, marks.contiguous())
+
+
+def mean_of_parts(
+    measure: Callable[[Tensor, Tensor], Tensor], edges: Tensor, negatives: Tensor, size: int
+) -> float:
+    """The mean of a measure over consecutive parts of so many edges; the last may have fewer.
+
+    Args:
+        measure: Of scores [..., P] and [..., Q].
+        edges: [e] scores, e at least 1.
+        negatives: [e] scores, each drawn for its edge.
+        size: Edges a part.
+    """
+    whole = len(edges) // size * size
+    parts = [
+        measure(edges[some].view(-1, width), negatives[some].view(-1, width))
+        for some, width in ((slice(0, whole), size), (slice(whole, None), len(edges) - whole))
+        if width and edges[some].numel()
+    ]
+    return torch.cat(parts).mean().item()
 
 
 def hits(edges: Tensor, negatives: Tensor, k: int) -> float:

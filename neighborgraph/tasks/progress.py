@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neighborgraph.errors import CheckpointError
-from neighborgraph.tasks.base import Evaluation
+from neighborgraph.tasks.base import NOTHING, Evaluation, Memory
 from neighborgraph.tasks.checkpoint import Checkpoint, Checkpoints
 from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.settings import TrainingSettings
@@ -39,6 +39,7 @@ class Progress:
         checkpoints: Where to save; None saves nothing.
         identity: What this run is.
         processes: Those that train together; the first of them saves.
+        memory: What the task remembers in tensors.
         epoch: Epochs trained.
         seconds: Time spent.
         finished: Whether no epoch is left to train.
@@ -55,6 +56,7 @@ class Progress:
     checkpoints: Checkpoints | None
     identity: dict[str, Any]
     processes: Processes = ALONE
+    memory: Memory = NOTHING
     epoch: int = 0
     seconds: float = 0.0
     finished: bool = False
@@ -127,6 +129,7 @@ class Progress:
         for name, parameter in self.model.named_parameters():
             for key, value in self.adam.state[parameter].items():
                 tensors[f"adam.{key}.{name}"] = value
+        tensors |= {f"memory.{name}": t for name, t in self.memory.tensors().items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
@@ -159,6 +162,7 @@ class Progress:
                 for key in ("step", "exp_avg", "exp_avg_sq")
                 if (value := tensors.get(f"adam.{key}.{name}")) is not None
             }
+        self.memory.load(part(tensors, "memory."))
         torch.set_rng_state(tensors["random.cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)

@@ -24,6 +24,7 @@ from neighborgraph.tasks.settings import (
     TrainingSettings,
     TurnSettings,
 )
+from neighborgraph.tasks.stream_settings import PublishedStream, StreamSettings
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 MAX_BYTES = 2**20
@@ -32,7 +33,7 @@ WORD = re.compile(r"[A-Za-z][A-Za-z-]*")
 Table = dict[str, Any]
 T = TypeVar("T")
 
-PublishedFigures = Published | PublishedRanking | PublishedLinks
+PublishedFigures = Published | PublishedRanking | PublishedLinks | PublishedStream
 """What a recipe's section ``[published]`` may be."""
 
 SECTIONS: dict[str, dict[str, type]] = {
@@ -85,6 +86,12 @@ SECTIONS: dict[str, dict[str, type]] = {
         "training": TrainingSettings,
         "published": PublishedLinks,
     },
+    "temporal link prediction": {
+        "stream": StreamSettings,
+        "optimizer": OptimizerSettings,
+        "training": TrainingSettings,
+        "published": PublishedStream,
+    },
 }
 """Task to the sections that its recipes have beside ``[model]``."""
 
@@ -109,6 +116,7 @@ class Recipe:
         batches: How pairs are drawn, for recommendation.
         predictor: What scores links, for link prediction.
         links: How links are learned and judged, for link prediction.
+        stream: How events are learned and judged, for temporal link prediction.
     """
 
     name: str
@@ -126,6 +134,7 @@ class Recipe:
     batches: BatchSettings = BatchSettings()  # noqa: RUF009, it is frozen
     predictor: PredictorSettings = PredictorSettings()  # noqa: RUF009, it is frozen
     links: LinkSettings = LinkSettings()  # noqa: RUF009, it is frozen
+    stream: StreamSettings = StreamSettings()  # noqa: RUF009, it is frozen
 
     def flat(self) -> dict[str, Any]:
         """Every number under its dotted name, as ``--set`` spells it; not the published ones."""

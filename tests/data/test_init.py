@@ -21,6 +21,7 @@ def test_a_path_is_no_name(name: str) -> None:
 def test_builtin_data_sets_need_no_folder(name: str, tmp_path) -> None:
     load = data.load_interactions if name in data.INTERACTIONS else data.load
     load = data.load_links if name in data.LINKS else load
+    load = data.load_events if name in data.STREAMS else load
     assert load(name, tmp_path / "absent").name == name
 
 

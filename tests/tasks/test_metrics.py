@@ -5,7 +5,14 @@ import torch
 
 from neighborgraph.errors import InputError
 from neighborgraph.tasks import accuracy
-from neighborgraph.tasks.metrics import hits, mrr, roc_auc
+from neighborgraph.tasks.metrics import (
+    average_precision,
+    hits,
+    mean_of_parts,
+    mrr,
+    roc_auc,
+    roc_auc_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +101,27 @@ def test_no_edge_has_no_metric() -> None:
         hits(torch.empty(0), torch.zeros(3), 1)
     with pytest.raises(InputError, match="edges is empty; mrr"):
         mrr(torch.empty(0), torch.empty(0, 3))
+
+
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_average_precision_and_area_are_those_of_scikit_learn(levels: int) -> None:
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    edges, negatives = (torch.randint(levels, (4, size)).float() for size in (30, 50))
+    for row in range(4):
+        y = [1] * 30 + [0] * 50
+        scores = torch.cat([edges[row], negatives[row]])
+        precision = average_precision(edges, negatives)[row].item()
+        assert precision == pytest.approx(average_precision_score(y, scores))
+        area = roc_auc_of(edges, negatives)[row].item()
+        assert area == pytest.approx(roc_auc_score(y, scores))
+
+
+def test_means_of_parts_with_a_short_last_one() -> None:
+    edges, negatives = torch.tensor([2.0, 0, 3, 3, 0]), torch.tensor([1.0, 1, 0, 0, 1])
+    expected = [(1 + 2 / 4) / 2, 1.0, 1 / 2]  # of (2, 0), (3, 3) and (0)
+    found = mean_of_parts(average_precision, edges, negatives, 2)
+    assert found == pytest.approx(sum(expected) / 3)
+    assert mean_of_parts(average_precision, edges, negatives, 9) == pytest.approx(
+        average_precision(edges, negatives).item()
+    )

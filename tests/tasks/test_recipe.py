@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from neighborgraph.data import DATASETS, INTERACTIONS, LINKS, NODES, load_interactions
+from neighborgraph.data import DATASETS, INTERACTIONS, LINKS, NODES, STREAMS, load_interactions
 from neighborgraph.errors import ConfigError
 from neighborgraph.models import (
     MODELS,
@@ -12,6 +12,7 @@ from neighborgraph.models import (
     build,
     build_link_predictor,
     build_recommender,
+    build_temporal_model,
     build_token_model,
 )
 from neighborgraph.tasks.recipe import RECIPES, load_recipe, recipe_names
@@ -33,7 +34,7 @@ def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
 
 
 def test_number_of_recipes() -> None:
-    assert len(recipe_names()) == 133
+    assert len(recipe_names()) == 140
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -46,13 +47,16 @@ def test_every_recipe_builds_its_model_for_a_known_data_set(name: str) -> None:
     recommends = recipe.task == "recommendation"
     assert issubclass(MODELS[model], Recommender) == recommends
     links = recipe.task == "link prediction"
-    kind = INTERACTIONS if recommends else LINKS if links else NODES
+    streams = recipe.task == "temporal link prediction"
+    kind = INTERACTIONS if recommends else LINKS if links else STREAMS if streams else NODES
     assert dataset == "default" or dataset in kind
     if recommends:
         few = load_interactions("tiny-interactions").split(0, **vars(recipe.split))
         build_recommender(model, few.num_users, few.num_items, few.train, **recipe.model)
     elif links:
         build_link_predictor(model, None, 30, vars(recipe.predictor), **recipe.model)
+    elif streams:
+        build_temporal_model(model, 3, **recipe.model)
     elif recipe.task == "sampled classification":
         build_token_model(model, 10, 3, 50, **recipe.model)
     else:
