@@ -2,15 +2,19 @@
 
 python examples/recommend_beside_pyg.py --data-root ~/data   # Last.fm, a few minutes on two cores
 python examples/recommend_beside_pyg.py --tiny
+python examples/recommend_beside_pyg.py --data gowalla --epochs 20 --evaluate-every 1 --out runs
+neighborgraph report runs --plot recall.png --metric test_recall@20
 """
 
 import argparse
+from pathlib import Path
 
 import torch
 import torch_geometric.nn
 from torch import Tensor, nn
 
 from neighborgraph import models
+from neighborgraph.bench.history import History, write_history
 from neighborgraph.data import load_interactions
 from neighborgraph.tasks import Recommendation, fit, load_recipe
 
@@ -53,25 +57,36 @@ class PygLightGCN(nn.Module):
 
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--data-root", default="data", help="folder that holds lastfm/")
+parser.add_argument("--data", choices=["lastfm", "gowalla"], default="lastfm")
+parser.add_argument("--data-root", default="data", help="folder that holds lastfm/ or gowalla/")
 parser.add_argument("--epochs", type=int, default=100)
+parser.add_argument("--evaluate-every", type=int, default=10, help="epochs")
+parser.add_argument("--out", type=Path, help="keep what each evaluation found, for a plot")
+parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 parser.add_argument("--tiny", action="store_true", help="5 epochs on made-up interactions")
 options = parser.parse_args()
 
-name, recipe_name = ("tiny-interactions", "default") if options.tiny else ("lastfm", "lastfm")
+name, recipe_name = ("tiny-interactions", "default") if options.tiny else (options.data,) * 2
 epochs = 5 if options.tiny else options.epochs
+device = torch.device("cpu" if options.tiny else options.device)
+changes = {"epochs": epochs, "patience": epochs, "evaluate_every": options.evaluate_every}
 recipe = load_recipe(
-    "lightgcn", recipe_name, [f"training.{what}={epochs}" for what in ("epochs", "patience")]
+    "lightgcn", recipe_name, [f"training.{what}={number}" for what, number in changes.items()]
 )
 data = load_interactions(name, options.data_root).split(seed=0, **vars(recipe.split))
 torch.manual_seed(0)
-sizes = data.num_users, data.num_items, data.train
-ours = models.LightGCN(*sizes, embedding_dim=64, num_layers=3)
-theirs = PygLightGCN(ours, data.train)  # copies the parameters before they are trained
+train = data.train.to(device)
+sizes = data.num_users, data.num_items, train
+ours = models.LightGCN(*sizes, embedding_dim=64, num_layers=3).to(device)
+theirs = PygLightGCN(ours, train).to(device)  # copies the parameters before they are trained
 
 for label, model in (("neighborgraph", ours), ("PyG", theirs)):
-    task = Recommendation(data, batch_size=recipe.batches.size, draw=recipe.batches.draw)
+    task = Recommendation(
+        data, batch_size=recipe.batches.size, draw=recipe.batches.draw, device=device
+    )
     fitted = fit(model, task, optimizer=recipe.optimizer, training=recipe.training)
     recall = fitted.metrics["test_recall@20"]
     print(f"{label:13} test recall@20 {recall:.4f} after {fitted.epochs} epochs, ", end="")
     print(f"{fitted.seconds:.1f} s")
+    if options.out is not None:
+        write_history(options.out, History(f"{label}-{name}", 0, fitted.history))

@@ -1,15 +1,19 @@
 """The kit of planted bugs fits the sources as they are; ``python tests/planted`` runs it."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SPEC = importlib.util.spec_from_file_location("bugs", ROOT / "tests" / "planted" / "bugs.py")
+SPEC = importlib.util.spec_from_file_location(
+    "bugs", ROOT / "tests" / "planted" / "bugs" / "__init__.py"
+)
 assert SPEC is not None
 assert SPEC.loader is not None
 bugs = importlib.util.module_from_spec(SPEC)
+sys.modules[SPEC.name] = bugs  # where its own modules find each other
 SPEC.loader.exec_module(bugs)
 
 

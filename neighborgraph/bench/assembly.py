@@ -19,12 +19,14 @@ from neighborgraph.errors import ConfigError, InputError
 from neighborgraph.tasks import (
     AugmentedClassification,
     BinaryMixtureClassification,
+    ConsistentClassification,
     LinkPrediction,
     MixtureClassification,
     NodeClassification,
     Recipe,
     Recommendation,
     SampledClassification,
+    SubstitutedClassification,
     Task,
     TemporalLinkPrediction,
 )
@@ -63,14 +65,6 @@ def assemble(
 def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
     model = build_of_nodes(dataset, name, recipe).to(device)
     settings = {"seed": seed, "row_normalize": recipe.data.row_normalize, "device": device}
-    several = isinstance(dataset, MultiLabelDataset)
-    if isinstance(model, models.Augmented):
-        if several:
-            raise ConfigError(
-                f"{name} sharpens predictions of one label a node, but {dataset.name} has several"
-            )
-        parts = {"generator": recipe.generator, "consistency": recipe.consistency}
-        return model, AugmentedClassification(dataset, **parts, **settings)
     if isinstance(model, models.TokenModel):
         return model, SampledClassification(
             dataset,
@@ -79,15 +73,26 @@ def _(dataset: NodeDataset, name, recipe, seed, device, processes=ALONE):
             **vars(recipe.sampling),
             **settings,
         )
-    if not isinstance(model, models.MowstModel):
-        return model, NodeClassification(dataset, **settings)
-    if several:
-        raise ConfigError(
-            f"{name} mixes experts of one label a node, but {dataset.name} has several"
-        )
-    two = isinstance(dataset, BinaryDataset)
-    kind = BinaryMixtureClassification if two else MixtureClassification
-    return model, kind(dataset, turns=recipe.turns, **settings)
+    if isinstance(model, models.Augmented | models.GRAND):
+        expect_one_label(dataset, f"{name} sharpens predictions")
+        settings["consistency"] = recipe.consistency
+        if isinstance(model, models.Augmented):
+            return model, AugmentedClassification(dataset, generator=recipe.generator, **settings)
+        if isinstance(model, models.LAGRAND):
+            return model, SubstitutedClassification(dataset, generator=recipe.generator, **settings)
+        return model, ConsistentClassification(dataset, **settings)
+    if isinstance(model, models.MowstModel):
+        expect_one_label(dataset, f"{name} mixes experts")
+        two = isinstance(dataset, BinaryDataset)
+        kind = BinaryMixtureClassification if two else MixtureClassification
+        return model, kind(dataset, turns=recipe.turns, **settings)
+    return model, NodeClassification(dataset, **settings)
+
+
+def expect_one_label(dataset: NodeDataset, what: str) -> None:
+    """Refuse several labels a node for a model that does ``what`` with one."""
+    if isinstance(dataset, MultiLabelDataset):
+        raise ConfigError(f"{what} of one label a node, but {dataset.name} has several")
 
 
 def build_of_nodes(dataset: NodeDataset, name: str, recipe: Recipe) -> nn.Module:

@@ -1,10 +1,10 @@
 """Synthetic graphs with the size and the degree tail of well-known data sets, for timing only.
 
-Degrees of arxiv, reddit, products, cora and power-law are log-normal (sigma 1), scaled to the mean
-of the named data set and clamped to [1, 20,000]. *Random* columns are ``perm[floor(n u^2.5)]`` with
-u uniform and one fixed permutation, so that a few columns are hubs. *Clustered* ones take, with
-probability 0.7, a column near the row (normal with standard deviation ``max(64, 4 e / n)``) and
-else a random one. Duplicates are removed.
+Degrees of arxiv, reddit, products, papers, cora and power-law are log-normal (sigma 1), scaled to
+the mean of the named data set and clamped to [1, 20,000]. *Random* columns are
+``perm[floor(n u^2.5)]`` with u uniform and one fixed permutation, so that a few columns are hubs.
+*Clustered* ones take, with probability 0.7, a column near the row (normal with standard deviation
+``max(64, 4 e / n)``) and else a random one. Duplicates are removed.
 
 ``minibatch`` is what a neighbour loader makes of 1,024 seeds among as many nodes as products has.
 ``gowalla`` is bipartite with hubs on both sides; ``mesh`` is that of weather models; ``uniform``
@@ -30,6 +30,7 @@ SIZES = {
     "reddit": (232_965, 114_615_892),
     "products": (2_449_029, 123_718_280),
     "products-tenth": (244_903, 12_371_828),
+    "papers-tenth": (11_105_996, 161_568_587),
     "power-law": (100_000, 1_000_000),
     "cora": (2_708, 10_556),
 }

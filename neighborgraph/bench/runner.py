@@ -1,6 +1,5 @@
 """Seeds times recipe gives records."""
 
-import json
 import shlex
 import sys
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -13,9 +12,9 @@ import torch
 
 from neighborgraph.bench import machine
 from neighborgraph.bench.assembly import Dataset, assemble, check_options
+from neighborgraph.bench.history import History, write_history
 from neighborgraph.bench.record import Record, append_record, read_records
-from neighborgraph.data.download import write_whole
-from neighborgraph.errors import ConfigError, DataFileError
+from neighborgraph.errors import ConfigError
 from neighborgraph.tasks import Checkpoints, Fitted, Ranker, Recipe, Recommendation, fit
 from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.tensorboard import TensorBoard
@@ -153,7 +152,7 @@ class Run:
             if isinstance(task, Recommendation):
                 ranker = Ranker.of(*task.embeddings(model), task.data)
                 ranker.save(self.checkpoints(seed).folder / RANKER, fitted.best_epoch)
-            self.write_history(seed, fitted)
+            write_history(self.out, History(self.name, seed, fitted.history))
             append_record(self.records_path, record)
         return record
 
@@ -193,19 +192,6 @@ class Run:
         if self.tensorboard is None or not self.processes.leads:
             return nullcontext()
         return closing(TensorBoard(self.tensorboard / self.name / f"seed-{seed}"))
-
-    def write_history(self, seed: int, fitted: Fitted) -> None:
-        """Keep what each evaluation found, for plots: one JSON line each.
-
-        Raises:
-            DataFileError: The file cannot be written.
-        """
-        path = self.out / "history" / self.name / f"seed-{seed}.jsonl"
-        lines = "".join(json.dumps(moment) + "\n" for moment in fitted.history)
-        try:
-            write_whole(path, lines.encode())
-        except OSError as error:
-            raise DataFileError(f"cannot write {path}: {error.strerror}") from error
 
 
 def run_seeds(run: Run, seeds: int) -> list[Record]:

@@ -168,8 +168,15 @@ def time_train(provider: Provider, batches, device: torch.device, _) -> Timing:
         begin = time.perf_counter()
         for seeds in batches[: TRAIN_BATCHES[device.type]]:
             batch = provider.load(seeds).to(device)
-            out = model(batch.x, batch.edge_index)[: batch.batch_size]
-            loss = torch.nn.functional.cross_entropy(out, batch.y[: batch.batch_size])
+            # Each layer on the hops that the next one still asks for.
+            hops = {
+                "num_sampled_nodes_per_hop": batch.num_sampled_nodes,
+                "num_sampled_edges_per_hop": batch.num_sampled_edges,
+            }
+            out = model(batch.x, batch.edge_index, **hops)
+            loss = torch.nn.functional.cross_entropy(
+                out[: batch.batch_size], batch.y[: batch.batch_size]
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

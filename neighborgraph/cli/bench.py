@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from neighborgraph.bench import largegt
 from neighborgraph.bench.build import FEWEST_EDGES, build_rows
 from neighborgraph.bench.cases import OPERATORS, PARSERS, Case, chosen_cases
 from neighborgraph.bench.kernels import measure_cases
@@ -35,7 +36,7 @@ from neighborgraph.cli.device import choose_device
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.interrupt import Stopped
 
-OPS = (*PARSERS, "build", "neighbor_cache", "sample", "recommend", "stream", "topk")
+OPS = (*PARSERS, "build", "largegt", "neighbor_cache", "sample", "recommend", "stream", "topk")
 DEFAULT_EDGES = 1_000_000
 
 EPILOG = """\
@@ -182,6 +183,11 @@ def chosen_rows(
         if "sample" in ops:
             for graph in options.graphs or [DEFAULT_GRAPHS[device.type]]:
                 yield from sampling_rows(graph, device, options.seconds, peers="pyg" in peers)
+        if "largegt" in ops:
+            for graph in options.graphs or [largegt.DEFAULT_GRAPHS[device.type]]:
+                yield from largegt.largegt_rows(
+                    graph, device, options.seconds, peers="pyg" in peers
+                )
         if "recommend" in ops:
             yield from recommend_rows(
                 device, options.seconds, peers="pyg" in peers, root=options.data_root

@@ -1,8 +1,10 @@
-"""Show again what a folder of runs holds, as a table or as OGB's leaderboards ask for it."""
+"""Show what a folder of runs holds: a table, curves, or what OGB's leaderboards ask for."""
 
 import argparse
 from pathlib import Path
 
+from neighborgraph.bench.curve import draw_curves
+from neighborgraph.bench.history import draw_histories, read_histories
 from neighborgraph.bench.record import read_records
 from neighborgraph.bench.report import Group, group_records, submission
 from neighborgraph.cli.table import Row, published_for, render
@@ -12,20 +14,40 @@ from neighborgraph.tasks.recipe import load_recipe
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``neighborgraph report``."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the --out of the runs")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="the --out of the runs, or a file of records"
+    )
     parser.add_argument(
         "--ogb", action="store_true", help="the entries of OGB's form for its data sets"
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw a metric over the time of training as a PNG"
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", help="of --plot; default: the test metric that comes first"
+    )
+    parser.add_argument(
+        "--against", metavar="KEY", help="draw over this number of the recipes, not over time"
     )
 
 
 def command(options: argparse.Namespace) -> int:
-    """Print the table, or the forms of all models with all seeds.
+    """Print the table, or the forms of all models with all seeds, or draw curves.
 
     Raises:
-        ConfigError: There are no records, or seeds that a form needs are missing.
-        DataFileError: The records cannot be read.
+        BackendUnavailable: Curves were asked for, and Matplotlib is not installed.
+        ConfigError: There are no records, or seeds that a form needs are missing, or there is no
+            such metric or number to draw.
+        DataFileError: The records cannot be read, or the picture cannot be written.
     """
-    path = options.folder / "records.jsonl"
+    if options.plot is None and (options.against or options.metric):
+        raise ConfigError("--against and --metric are of --plot FILE; add it, or leave them out")
+    if options.plot is not None and options.against is None:
+        plot(options.folder, options.metric, options.plot)
+        return 0
+    path = options.folder
+    if not path.is_file():
+        path /= "records.jsonl"
     groups = group_records(read_records(path))
     if not groups:
         raise ConfigError(f"{path} holds no record; name the --out folder of neighborgraph run")
@@ -33,7 +55,16 @@ def command(options: argparse.Namespace) -> int:
         print_submissions(groups, path)
     else:
         print(render([row(group) for group in groups]))
+    if options.plot is not None:
+        draw_curves(groups, options.against, options.plot)
     return 0
+
+
+def plot(folder: Path, metric: str | None, path: Path) -> None:
+    """Draw the histories of a folder."""
+    histories = read_histories(folder)
+    known = [name for name in histories[0].moments[0] if name.startswith("test_")]
+    draw_histories(histories, metric or known[0], path)
 
 
 def print_submissions(groups: list[Group], path: Path) -> None:

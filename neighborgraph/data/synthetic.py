@@ -11,7 +11,7 @@ from neighborgraph.graph import Graph, to_undirected
 def block_graph(
     *, classes: int, nodes_per_class: int, features: int, inside: float, outside: float, seed: int
 ) -> NodeDataset:
-    """A stochastic block model whose features hint at the class.
+    """A stochastic block model whose features, in [0, 1], hint at the class.
 
     Args:
         classes: C, the number of blocks.
@@ -27,6 +27,7 @@ def block_graph(
     edges = torch.rand(probability.shape, generator=random) < probability
     x = torch.rand(y.numel(), features, generator=random)
     x[torch.arange(y.numel()), y] += 0.5
+    x /= 1.5
     return NodeDataset(
         name="tiny",
         graph=to_undirected(Graph.from_edge_index(edges.triu(1).nonzero().t(), y.numel())),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
-from neighborgraph.models.augmented import LAGAT, LAGCN, LAGCNII, LASAGE, Augmented
+from neighborgraph.models.augmented import LAGAT, LAGCN, LAGCNII, LAGRAND, LASAGE, Augmented
 from neighborgraph.models.confidence import ConfidenceGate, dispersion
 from neighborgraph.models.dagnn import DAGNN
 from neighborgraph.models.edge_bank import EdgeBank, EdgeBankWindow
@@ -17,6 +17,7 @@ from neighborgraph.models.edge_vae import EdgeVAE
 from neighborgraph.models.gat import GAT
 from neighborgraph.models.gcn import GCN
 from neighborgraph.models.gcnii import GCNII
+from neighborgraph.models.grand import GRAND
 from neighborgraph.models.judge import uncertainty
 from neighborgraph.models.largegt import LargeGT, LargeGTGlobal, LargeGTLocal, TokenModel
 from neighborgraph.models.lightgcn import LightGCN
@@ -38,9 +39,11 @@ MODELS: dict[str, type[nn.Module]] = {
     "gat": GAT,
     "gcn": GCN,
     "gcnii": GCNII,
+    "grand": GRAND,
     "la-gat": LAGAT,
     "la-gcn": LAGCN,
     "la-gcnii": LAGCNII,
+    "la-grand": LAGRAND,
     "la-sage": LASAGE,
     "largegt": LargeGT,
     "largegt-global": LargeGTGlobal,
@@ -63,9 +66,11 @@ __all__ = [
     "GAT",
     "GCN",
     "GCNII",
+    "GRAND",
     "LAGAT",
     "LAGCN",
     "LAGCNII",
+    "LAGRAND",
     "LASAGE",
     "MLP",
     "MODELS",

@@ -1,4 +1,4 @@
-"""Augmented: GNNs whose first layer reads drawn features beside the true ones."""
+"""Augmented: GNNs that read drawn features beside the true ones, or in their place."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,6 +11,7 @@ from neighborgraph.graph import Graph
 from neighborgraph.models.gat import GAT
 from neighborgraph.models.gcn import GCN
 from neighborgraph.models.gcnii import GCNII
+from neighborgraph.models.grand import GRAND
 from neighborgraph.models.local_augmentation import LocalAugmentation
 from neighborgraph.models.options import expect_counts
 from neighborgraph.models.sage import SAGE
@@ -272,3 +273,59 @@ class LAGCNII(Augmented, GCNII):
             decay=decay,
         )
         self.add_augmentation(in_channels, concat, reconstruction)
+
+
+class LAGRAND(GRAND):
+    """GRAND with local augmentation (Liu et al., arXiv 2109.03856).
+
+    GRAND has augmentations to learn from already, and gets more: drawn features in the place of the
+    true ones. So the network is GRAND's own, and reads the true features when it is evaluated.
+
+    Attributes:
+        augmentation: The generator, which `neighborgraph.tasks.SubstitutedClassification` fits.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        hops: int,
+        dropout: float,
+        input_dropout: float = 0.0,
+        node_dropout: float = 0.5,
+        batch_norm: bool = False,
+        concat: int = 1,
+        reconstruction: str = "cross-entropy",
+    ):
+        """Create a GRAND, and the generator.
+
+        Args:
+            in_channels: Feature width F.
+            hidden_channels: Width of the hidden layer.
+            out_channels: Number of classes C.
+            hops: K, the highest power of the normalised adjacency; 0 or more.
+            dropout: Probability of dropping an entry of the hidden layer, in [0, 1).
+            input_dropout: Probability of dropping an entry of the propagated features, in [0, 1).
+            node_dropout: Probability of dropping a node's features, in [0, 1).
+            batch_norm: Whether to normalise the propagated features and the hidden layer.
+            concat: Drawn sets for each time that the true features are read.
+            reconstruction: Of the generator, as `LocalAugmentation` has it.
+
+        Raises:
+            InputError: A number is outside its range.
+        """
+        super().__init__(
+            in_channels=in_channels,
+            hidden_channels=hidden_channels,
+            out_channels=out_channels,
+            hops=hops,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            node_dropout=node_dropout,
+            batch_norm=batch_norm,
+        )
+        self.augmentation = LocalAugmentation(
+            in_channels, concat=concat, reconstruction=reconstruction
+        )

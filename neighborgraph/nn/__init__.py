@@ -13,6 +13,7 @@ from neighborgraph.nn.codebook_attention import CodebookAttention
 from neighborgraph.nn.features import FeatureLinear, Features, feature_dropout, feature_product
 from neighborgraph.nn.gated_propagate import GatedPropagate
 from neighborgraph.nn.hop_features import hop_features
+from neighborgraph.nn.host_memory import empty_on_host
 from neighborgraph.nn.joint_neighborhood import JointAttention, JointNeighborhood, JointSum
 from neighborgraph.nn.positions import random_projection
 from neighborgraph.nn.propagate import (
@@ -66,6 +67,7 @@ __all__ = [
     "TimeEncoder",
     "TokenAttention",
     "accelerate",
+    "empty_on_host",
     "feature_dropout",
     "feature_product",
     "hop_features",

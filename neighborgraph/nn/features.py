@@ -8,6 +8,7 @@ product with a weight matrix is the sum that `aggregate` computes. On a citation
 
 from dataclasses import replace
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -79,6 +80,40 @@ def feature_dropout(x: Features, p: float, training: bool) -> Features:
     if isinstance(x, Tensor):
         return F.dropout(x, p)
     return replace(x, weight=F.dropout(values_of(x), p))
+
+
+def drop_nodes(x: Features, p: float, training: bool) -> Features:
+    """DropNode, a dropout of whole rows that leaves the others as they are.
+
+    Args:
+        x: [n, F] features, dense or sparse.
+        p: Probability of dropping a row.
+        training: False multiplies all rows by 1 - p, what is kept of one on average.
+
+    Returns:
+        Features of the same form.
+
+    "Graph Random Neural Networks for Semi-Supervised Learning on Graphs",
+    https://arxiv.org/abs/2005.11079.
+    """
+    if p == 0:
+        return x
+    values = x if isinstance(x, Tensor) else values_of(x)
+    kept = values.new_full((len(x) if isinstance(x, Tensor) else x.num_rows,), 1 - p)
+    if training:
+        kept = torch.bernoulli(kept)
+    if isinstance(x, Tensor):
+        return x * kept[:, None]
+    return replace(x, weight=values * kept[x.edge_index[1]])
+
+
+def dense_features(x: Features) -> Tensor:
+    """[n, F] the matrix that ``x`` is; values at the same place are summed up."""
+    if isinstance(x, Tensor):
+        return x
+    values, (column, row) = values_of(x), x.edge_index
+    out = values.new_zeros(x.num_rows, x.num_cols)
+    return out.index_put((row, column), values, accumulate=True)
 
 
 def values_of(x: Graph) -> Tensor:

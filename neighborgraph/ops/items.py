@@ -10,8 +10,10 @@ from neighborgraph.jit import Instance, load
 from neighborgraph.ops.lanes import CUDA_NAMES, WARP
 from neighborgraph.ops.registration import accumulation_dtype
 
-COMBINE_COLUMNS, COMBINE_BLOCK = 32, 512
-"""Elements of a cut row that a block folds, and its threads."""
+COMBINE_COLUMNS, COMBINE_BLOCK, COMBINE_ROWS = 32, 512, 16
+"""Elements of a cut row that a block folds, its threads, and of how many cut rows at most."""
+COMBINE_RUNS = 1024
+"""A block takes one cut row until there are that many, so that hubs side by side do not queue."""
 
 
 def launch(instance: Instance, rows: Csr, parts: int, *args: Tensor | int | float | None) -> None:
@@ -49,9 +51,11 @@ def combine(
     """Fold the partial results of cut rows into ``out``."""
     if nothing_is_cut(rows):
         return
-    blocks = rows.split_row.shape[0] * -(-out.shape[1:].numel() // COMBINE_COLUMNS)
+    splits = rows.split_row.shape[0]
+    each = min(-(-splits // COMBINE_RUNS), COMBINE_ROWS)
+    blocks = -(-splits // each) * -(-out.shape[1:].numel() // COMBINE_COLUMNS)
     load(combine_instance(kernel, out.dtype), out.device).launch(
-        blocks, COMBINE_BLOCK, rows.split_row, rows.split_ptr, *tensors, *numbers
+        blocks, COMBINE_BLOCK, rows.split_row, rows.split_ptr, splits, each, *tensors, *numbers
     )
 
 

@@ -1,8 +1,9 @@
 """Tasks (split, loss, metric), recipes (numbers) and the one training loop."""
 
-from neighborgraph.tasks.augmented import AugmentedClassification, consistency_loss
+from neighborgraph.tasks.augmented import AugmentedClassification, SubstitutedClassification
 from neighborgraph.tasks.base import Evaluation, Task
 from neighborgraph.tasks.checkpoint import Checkpoints
+from neighborgraph.tasks.consistency import ConsistentClassification, consistency_loss
 from neighborgraph.tasks.fit import Fitted, fit
 from neighborgraph.tasks.link_prediction import LinkPrediction
 from neighborgraph.tasks.metrics import accuracy
@@ -19,6 +20,7 @@ __all__ = [
     "AugmentedClassification",
     "BinaryMixtureClassification",
     "Checkpoints",
+    "ConsistentClassification",
     "Evaluation",
     "Fitted",
     "LinkPrediction",
@@ -29,6 +31,7 @@ __all__ = [
     "Recipe",
     "Recommendation",
     "SampledClassification",
+    "SubstitutedClassification",
     "Task",
     "TemporalLinkPrediction",
     "accuracy",

@@ -1,4 +1,4 @@
-"""Augmented: classification of nodes from drawn features, whose predictions must agree."""
+"""Augmented: consistency training with features that a generator draws."""
 
 from typing import Protocol, final
 
@@ -9,10 +9,8 @@ from neighborgraph.data import NodeDataset
 from neighborgraph.graph import Graph
 from neighborgraph.nn.features import normalize_rows_
 from neighborgraph.tasks.base import Evaluation
-from neighborgraph.tasks.node_classification import (
-    NodeClassification,
-    sparse_when_small,
-)
+from neighborgraph.tasks.consistency import ConsistentClassification
+from neighborgraph.tasks.node_classification import sparse_when_small
 from neighborgraph.tasks.progress import Progress
 from neighborgraph.tasks.settings import ConsistencySettings, GeneratorSettings
 
@@ -50,27 +48,23 @@ class Augmentation(Protocol):
         ...
 
 
-class AugmentedNetwork(Protocol):
-    """What a model must offer; `neighborgraph.models.Augmented` does."""
+class GeneratorNetwork(Protocol):
+    """What a model must offer to learn from drawn features."""
 
     augmentation: Augmentation
+
+
+class AugmentedNetwork(GeneratorNetwork, Protocol):
+    """What a model that reads them in evaluation, too, must offer."""
+
     drawn_from: Tensor
 
 
-@final
-class AugmentedClassification(NodeClassification):
-    r"""Full-batch classification of nodes by a model that reads drawn features, too.
+class GeneratedClassification(ConsistentClassification):
+    """Consistency training with features from a generator, which is fitted before the first epoch.
 
-    .. math::
-
-        L = \frac{1}{S} \sum_s \ell(Z_s, y) + \lambda \, c(Z_1, \dots, Z_S)
-
-    The generator is fitted once, before the first epoch. Every step draws S samples of feature sets
-    anew; :math:`\ell` is the cross entropy of the training nodes, c the `consistency_loss` of all
-    nodes. Every evaluation draws one sample; the model keeps the seed of the best one beside its
-    best parameters, so that it can be drawn again.
-
-    The model is called as ``model(x, graph, sets)`` with sets [K, S, n, F] and gives [n, S, C].
+    Equal seeds give equal generators, so a run that is killed before its first checkpoint fits the
+    same one again.
     """
 
     def __init__(
@@ -93,19 +87,24 @@ class AugmentedClassification(NodeClassification):
             consistency: Samples and their loss; by default `ConsistencySettings`'s own numbers.
             device: Where to train.
         """
-        super().__init__(dataset, seed=seed, row_normalize=row_normalize, device=device)
+        super().__init__(
+            dataset,
+            seed=seed,
+            row_normalize=row_normalize,
+            consistency=consistency,
+            device=device,
+        )
         self.dataset = dataset
         self.seed = seed
         self.row_normalize = row_normalize
         self.generator = generator or GeneratorSettings()
-        self.consistency = consistency or ConsistencySettings()
         self.published = sparse_when_small(dataset.x.to(device))
 
     def begin(self, progress: Progress) -> None:
         """Fit the generator, unless a checkpoint holds a fitted one."""
         if progress.task_state.get("fitted"):
             return
-        augmentation, device = as_augmented(progress.model).augmentation, self.y.device
+        augmentation, device = as_generator(progress.model).augmentation, self.y.device
         augmentation.fit(
             self.dataset.x.to(device),
             self.dataset.graph.to(device),
@@ -117,16 +116,30 @@ class AugmentedClassification(NodeClassification):
         )
         progress.task_state["fitted"] = 1
 
-    def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
-        """Mean cross entropy of the samples on the training nodes, and their inconsistency."""
-        settings = self.consistency
-        scores = model(self.x, self.graph, self.draw(model, settings.samples))
-        train = self.parts["train"]
-        labels = self.y[train].repeat_interleave(settings.samples)
-        loss = self.target.loss(scores[train].flatten(0, 1), labels)
-        if settings.weight:
-            loss = loss + settings.weight * consistency_loss(scores, settings.temperature)
-        return loss
+    def draw(
+        self, model: nn.Module, samples: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """[K, S, n, F] new feature sets, treated as the features were."""
+        augmentation = as_generator(model).augmentation
+        sets = augmentation.draw(self.published, augmentation.concat * samples, generator)
+        if self.row_normalize:
+            normalize_rows_(sets)
+        return sets.unflatten(0, (augmentation.concat, samples))
+
+
+@final
+class AugmentedClassification(GeneratedClassification):
+    r"""Consistency training of a model that reads drawn features beside the true ones.
+
+    Every step draws S samples of feature sets anew. Every evaluation draws one sample; the model
+    keeps the seed of the best one beside its best parameters, so that it can be drawn again.
+
+    The model is called as ``model(x, graph, sets)`` with sets [K, S, n, F] and gives [n, S, C].
+    """
+
+    def samples(self, model: nn.Module) -> Tensor:
+        """[n, S, C] what the model says from each of S samples of feature sets."""
+        return model(self.x, self.graph, self.draw(model, self.consistency.samples))
 
     def evaluate(self, model: nn.Module) -> Evaluation:
         """Validation loss and metrics from feature sets drawn for this evaluation."""
@@ -140,42 +153,29 @@ class AugmentedClassification(NodeClassification):
         random.manual_seed(int(as_augmented(model).drawn_from))
         return model(self.x, self.graph, self.draw(model, 1, random))[:, 0]
 
-    def draw(
-        self, model: nn.Module, samples: int, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """[K, S, n, F] new feature sets, treated as the features were."""
-        augmentation = as_augmented(model).augmentation
-        sets = augmentation.draw(self.published, augmentation.concat * samples, generator)
-        if self.row_normalize:
-            normalize_rows_(sets)
-        return sets.unflatten(0, (augmentation.concat, samples))
 
+@final
+class SubstitutedClassification(GeneratedClassification):
+    """Consistency training of a model that reads drawn features in the place of the true ones.
 
-def consistency_loss(scores: Tensor, temperature: float) -> Tensor:
-    r"""How far the predictions from several samples are from their sharpened mean.
+    In every step there are (K + 1) S predictions: S from the true features, and as many from each
+    of K = ``concat`` sets drawn anew for each. Evaluation reads the true features alone.
 
-    .. math::
-
-        c = \frac{1}{n S} \sum_{i, s} \lVert p_{is} - q_i \rVert^2, \qquad
-        q_{ic} = \frac{\bar{p}_{ic}^{1/T}}{\sum_k \bar{p}_{ik}^{1/T}}, \qquad
-        \bar{p}_i = \frac{1}{S} \sum_s p_{is}
-
-    where p are the probabilities; no gradient flows through q.
-
-    Args:
-        scores: [n, S, C] class scores before the softmax.
-        temperature: T; below 1 it sharpens.
-
-    Returns:
-        A scalar.
+    The model is called as ``model(x, graph)`` and draws anew in every call, as GRAND does.
     """
-    p = scores.softmax(-1)
-    mean = p.detach().mean(1, keepdim=True)
-    # A softmax of logarithms: a power of small numbers would be lost.
-    sharp = (mean.clamp_min(torch.finfo(mean.dtype).tiny).log() / temperature).softmax(-1)
-    return (p - sharp).square().sum(-1).mean()
+
+    def samples(self, model: nn.Module) -> Tensor:
+        """[n, (K + 1) S, C] what the model says from true and from drawn features."""
+        true = super().samples(model)
+        drawn = self.draw(model, self.consistency.samples).flatten(0, 1)
+        return torch.cat([true, *(model(x, self.graph)[:, None] for x in drawn)], dim=1)
+
+
+def as_generator(model: nn.Module) -> GeneratorNetwork:
+    """``model``, which the caller made one with a generator of features."""
+    return model  # pyright: ignore[reportReturnType]
 
 
 def as_augmented(model: nn.Module) -> AugmentedNetwork:
-    """``model``, which the caller made one that reads drawn features."""
+    """``model``, which the caller made one that reads drawn features beside the true ones."""
     return model  # pyright: ignore[reportReturnType]

@@ -50,6 +50,13 @@ SECTIONS: dict[str, dict[str, type]] = {
         "training": TrainingSettings,
         "published": Published,
     },
+    "consistency training": {
+        "data": DataSettings,
+        "consistency": ConsistencySettings,
+        "optimizer": OptimizerSettings,
+        "training": TrainingSettings,
+        "published": Published,
+    },
     "local augmentation": {
         "data": DataSettings,
         "generator": GeneratorSettings,
@@ -103,7 +110,7 @@ class Recipe:
         data: How the features enter, for all tasks but recommendation.
         turns: How experts take turns, for mixtures.
         generator: How features are learned to be drawn, for local augmentation.
-        consistency: How far predictions must agree, for local augmentation.
+        consistency: How far predictions must agree, for consistency training and augmentation.
         sampling: How many nodes are seen, for classification in batches.
         split: How interactions are split, for recommendation.
         batches: How pairs are drawn, for recommendation.

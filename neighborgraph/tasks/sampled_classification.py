@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from neighborgraph.data import NodeDataset
 from neighborgraph.errors import InputError
 from neighborgraph.graph import add_self_loops
-from neighborgraph.nn import hop_features, random_projection
+from neighborgraph.nn import empty_on_host, hop_features, random_projection
 from neighborgraph.nn.features import normalize_rows
 from neighborgraph.ops import Draw, TwoHops, sample_two_hops
 from neighborgraph.tasks.base import Evaluation, Task
+from neighborgraph.tasks.prefetch import prefetched
 from neighborgraph.tasks.processes import ALONE, Processes
 from neighborgraph.tasks.randomness import keyed_generator
 from neighborgraph.tasks.target import target_of
@@ -21,6 +22,10 @@ SMOOTHED = 2
 """Hops that features are smoothed over: a node has one token more."""
 EVALUATION = 2**32 - 1
 """The epoch whose numbers evaluations draw with, so that they differ only by the model."""
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""The words of a recipe to types."""
+PLACES = {"device": torch.empty, "host": empty_on_host}
+"""The words of a recipe to what gives memory."""
 
 
 @final
@@ -29,7 +34,8 @@ class SampledClassification(Task):
 
     A node's tokens are three for itself and three for each of ``nodes`` - 1 others, drawn one or
     two steps away anew in every epoch: features, and features smoothed once and twice. No draw is
-    stored, and memory does not depend on how many there are.
+    stored, and memory does not depend on how many there are. On a GPU a batch is drawn and gathered
+    while the one before it is computed.
 
     Evaluations always draw the same nodes. The training part is not evaluated.
     """
@@ -43,6 +49,8 @@ class SampledClassification(Task):
         position_channels: int = 0,
         seed: int = 0,
         row_normalize: bool = False,
+        precision: str = "float32",
+        features: str = "device",
         device: torch.device | str = "cpu",
         processes: Processes = ALONE,
     ):
@@ -55,6 +63,10 @@ class SampledClassification(Task):
             position_channels: Width of positions, which are `random_projection`'s; 0 for none.
             seed: Which split of the data set to use, and of all draws.
             row_normalize: Divide each node's features by their sum.
+            precision: ``float32``, or ``bfloat16`` for features and positions, and for products by
+                autocast.
+            features: Keep them and positions in the memory of the ``device``, or of the ``host``,
+                from where a GPU gathers them over the bus.
             device: Where to train.
             processes: Those that share each batch.
 
@@ -64,8 +76,15 @@ class SampledClassification(Task):
         for name, number in (("nodes", nodes), ("batch_size", batch_size)):
             if number < 1:
                 raise InputError(f"{name}={number} must be at least 1")
+        for name, word, known in (
+            ("precision", precision, PRECISIONS),
+            ("features", features, PLACES),
+        ):
+            if word not in known:
+                raise InputError(f"{name}={word!r} must be one of {', '.join(known)}")
         self.processes = processes
         self.nodes, self.batch_size, self.seed = nodes, batch_size, seed
+        self.precision = PRECISIONS[precision]
         self.target, self.official = target_of(dataset), dataset.official
         self.y = dataset.y.to(device)
         split = dataset.split(seed)
@@ -80,23 +99,34 @@ class SampledClassification(Task):
         self.hops = TwoHops.of(dataset.graph.to(device))
         graph = add_self_loops(dataset.graph).to(device)
         x = normalize_rows(dataset.x) if row_normalize else dataset.x
-        self.features = hop_features(graph, x.to(device), SMOOTHED)
-        self.position = self.features.new_empty(len(x), 0)
+        place = PLACES[features]
+        empty = place((len(x), SMOOTHED + 1, x.shape[1]), dtype=self.precision, device=device)
+        self.features = hop_features(graph, x, SMOOTHED, out=empty)
+        self.position = place((len(x), position_channels), dtype=self.precision, device=device)
         if position_channels:
-            self.position = random_projection(graph, position_channels, seed=seed)
+            self.position.copy_(random_projection(graph, position_channels, seed=seed))
 
     def batches(self, model: nn.Module, epoch: int) -> Iterator[tuple[Tensor, ...]]:
-        """For each batch [b, K] nodes, first those to be classified; sizes differ by one at most.
+        """What the model takes of each batch; sizes differ by one at most.
 
         Of several processes each gets its own rows, and their share of the batch besides.
         """
+        return prefetched(self.shares(epoch), self.y.device)
+
+    def shares(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
+        """The batches of an epoch one by one."""
         generator = keyed_generator(self.train.device, self.seed, epoch)
         order = torch.randperm(len(self.train), generator=generator, device=self.train.device)
         count = -(-len(self.train) // self.batch_size)
         for ids in self.train[order].tensor_split(count):
             own = ids[self.processes.share(len(ids))]
             share = () if self.processes.size == 1 else (self.y.new_tensor(len(own)) / len(ids),)
-            yield self.with_others(own, epoch), *share
+            yield *self.seen_from(own, epoch), *share
+
+    def seen_from(self, ids: Tensor, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """[b, K, 3, F] tokens of nodes and of others around them, positions, and the nodes."""
+        nodes = self.with_others(ids, epoch)
+        return self.features[nodes], self.position[ids], ids
 
     def with_others(self, ids: Tensor, epoch: int) -> Tensor:
         """[b, K] the nodes themselves, and others around them."""
@@ -106,19 +136,20 @@ class SampledClassification(Task):
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """Mean loss of a batch, or this process's summand of it."""
-        nodes, *share = batch
-        loss = self.target.loss(self.scores(model, nodes), self.y[nodes[:, 0]])
+        tokens, position, ids, *share = batch
+        loss = self.target.loss(self.scores(model, tokens, position, ids), self.y[ids])
         return loss * share[0] if share else loss
 
-    def scores(self, model: nn.Module, nodes: Tensor) -> Tensor:
-        """[b, C] what the model says of the first of each row of nodes [b, K]."""
-        ids = nodes[:, 0]
-        return model(self.features[nodes], self.position[ids], ids)
+    def scores(self, model: nn.Module, *batch: Tensor) -> Tensor:
+        """[b, C] what the model says of some nodes."""
+        narrow = self.precision != torch.float32
+        with torch.autocast(self.y.device.type, torch.bfloat16, enabled=narrow):
+            return model(*batch).float()
 
     def all_scores(self, model: nn.Module, ids: Tensor) -> Tensor:
         """[len(ids), C], in batches."""
-        blocks = ids.split(self.batch_size)
-        return torch.cat([self.scores(model, self.with_others(b, EVALUATION)) for b in blocks])
+        blocks = (self.seen_from(block, EVALUATION) for block in ids.split(self.batch_size))
+        return torch.cat([self.scores(model, *b) for b in prefetched(blocks, self.y.device)])
 
     def evaluate(self, model: nn.Module) -> Evaluation:
         """Validation loss and the metrics, such as ``val_acc`` and ``test_acc``.

@@ -137,6 +137,10 @@ class SamplingSettings:
     nodes: int = number(low=1, default=50)
     """K, a node and K - 1 others around it."""
     batch_size: int = number(low=2, default=1024)
+    precision: str = choice("float32", "bfloat16")
+    """Of features and positions, and of a model's products; what is learned is float32."""
+    features: str = choice("device", "host")
+    """Whose memory holds them and positions; a GPU gathers from the host's over the bus."""
 
 
 @dataclass(frozen=True)

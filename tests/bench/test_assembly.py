@@ -8,13 +8,15 @@ import torch
 from neighborgraph.bench.assembly import assemble, check_options
 from neighborgraph.data import MultiLabelDataset, load, load_interactions, load_links
 from neighborgraph.errors import ConfigError
-from neighborgraph.models import GCN, LAGCN, LightGCN, LinkPredictor, MowstStarGCN
+from neighborgraph.models import GCN, GRAND, LAGCN, LAGRAND, LightGCN, LinkPredictor, MowstStarGCN
 from neighborgraph.tasks import (
     AugmentedClassification,
+    ConsistentClassification,
     LinkPrediction,
     MixtureClassification,
     NodeClassification,
     Recommendation,
+    SubstitutedClassification,
     load_recipe,
 )
 from neighborgraph.tasks.step import CapturedStep, EagerStep
@@ -50,6 +52,23 @@ def test_augmented_models_get_their_settings() -> None:
     several = MultiLabelDataset("many", NODES.graph, NODES.x, labels, 4, NODES.split_rule, "")
     with pytest.raises(ConfigError, match="la-gcn sharpens predictions of one label a node"):
         assemble(several, "la-gcn", recipe, 0, CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "task_kind"),
+    [
+        ("grand", GRAND, ConsistentClassification),
+        ("la-grand", LAGRAND, SubstitutedClassification),
+    ],
+)
+def test_predictions_of_grand_must_agree(name: str, kind: type, task_kind: type) -> None:
+    recipe = load_recipe(name, "tiny", ["consistency.samples=2", "consistency.weight=3"])
+    model, task = assemble(NODES, name, recipe, 3, CPU)
+    assert isinstance(model, kind)
+    assert type(task) is task_kind
+    assert isinstance(task, ConsistentClassification)
+    assert (task.consistency.samples, task.consistency.weight) == (2, 3)
+    assert torch.equal(task.parts["test"], NODES.split(3).test)
 
 
 def test_interactions_are_split_by_the_seed_and_ranked() -> None:

@@ -112,3 +112,30 @@ def test_table_stands_beside_the_published_figure(capsys, tmp_path: Path) -> Non
     assert [row[:3] for row in rows] == [["mlp", "tiny", "2"], ["dagnn", "cora", "2"]]
     assert "84.4" in rows[1]
     assert "84.4" not in rows[0]
+
+
+def test_plot_draws_the_first_test_metric(capsys, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "curves.png"
+    said(capsys, "run", "gcn", "--tiny", "--device", "cpu", "--out", str(tmp_path))
+    said(capsys, "report", str(tmp_path), "--plot", str(picture))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    _, error = said(
+        capsys, "report", str(tmp_path), "--plot", str(picture), "--metric", "f1", code=2
+    )
+    assert "no 'f1'; it has loss, val_loss, train_acc" in error
+
+
+def test_curves_of_runs(capsys, tmp_path: Path) -> None:
+    out, picture = tmp_path / "runs", tmp_path / "curve.png"
+    run = ["run", "mlp", "tiny", "--out", str(out), "--device", "cpu", "--seeds", "1"]
+    for width in ("4", "8"):
+        said(capsys, *run, "--set", f"model.hidden_channels={width}")
+    drawn = ["--against", "model.hidden_channels", "--plot", str(picture)]
+    table, _ = said(capsys, "report", str(out / "records.jsonl"), *drawn)
+    assert len(table.splitlines()) == 4
+    assert picture.stat().st_size > 10_000
+    _, problem = said(capsys, "report", str(out), *drawn[:2], code=2)
+    assert "--against and --metric are of --plot FILE" in problem
+    _, problem = said(capsys, "report", str(out), "--against", "model.width", *drawn[2:], code=2)
+    assert "model.width is no number of recipe mlp/default" in problem

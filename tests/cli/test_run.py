@@ -37,6 +37,15 @@ def test_default_recipe_is_said(capsys, tmp_path: Path) -> None:
     assert said == "neighborgraph: mlp has no recipe for tiny, using mlp/default\n"
 
 
+@pytest.mark.parametrize("model", ["la-gcn", "la-gat", "la-gcnii", "la-grand", "grand"])
+def test_a_tiny_run_of_a_citation_graphs_recipe(capsys, tmp_path: Path, model: str) -> None:
+    small = ["training.epochs=2", *(["model.layers=2"] if model == "la-gcnii" else [])]
+    small += ["generator.epochs=1"] if model.startswith("la-") else []
+    changes = [word for change in small for word in ("--set", change)]
+    table, _ = run(capsys, tmp_path, model, "cora", "--tiny", *changes)
+    assert table[2].split()[:3] == [model, "tiny", "1"]
+
+
 def test_a_tiny_run_stands_beside_no_published_figure(capsys, tmp_path: Path) -> None:
     table, _ = run(capsys, tmp_path, "dagnn", "cora", "--tiny")
     assert table[2].split()[-1] == "-"

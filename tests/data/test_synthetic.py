@@ -9,6 +9,12 @@ def test_tiny_is_the_same_every_time() -> None:
     assert load_tiny().digest == load_tiny().digest
 
 
+def test_features_are_in_the_range_of_a_bag_of_words() -> None:
+    x = load_tiny().x
+    assert 0 <= x.min() < 0.1
+    assert 0.9 < x.max() <= 1
+
+
 def test_blocks_are_denser_inside() -> None:
     graph = block_graph(classes=3, nodes_per_class=50, features=3, inside=0.3, outside=0.02, seed=1)
     source, receiver = graph.graph.edge_index

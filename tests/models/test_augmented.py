@@ -6,7 +6,7 @@ import torch
 from neighborgraph import models
 from neighborgraph.errors import ConfigError, InputError
 from neighborgraph.graph import Graph
-from neighborgraph.models import GAT, GCN, GCNII, LAGCN, SAGE, Augmented
+from neighborgraph.models import GAT, GCN, GCNII, GRAND, LAGCN, LAGRAND, SAGE, Augmented
 from neighborgraph.models.augmented import dropped
 from neighborgraph.tasks.node_classification import sparse_when_small
 
@@ -93,12 +93,34 @@ def test_samples_differ_in_training_and_the_sets_stay(graph: Graph) -> None:
     assert torch.equal(same, kept)
 
 
+def test_samples_lose_entries_of_the_true_features_of_their_own() -> None:
+    model = build("la-gcn").train()
+    (z,) = model.products([model.hidden], torch.rand(40, 6) + 1, torch.zeros(2, 4, 40, 6))
+    first, *others = z.unbind(1)
+    assert not any(torch.equal(first, other) for other in others)
+
+
 def test_dropped() -> None:
     x = torch.ones(300, 300)
     assert dropped(x, 0) is x
     left = dropped(x, 0.2)
     assert set(left.unique().tolist()) == {0.0, 1.25}
     assert left.mean().item() == pytest.approx(1, abs=0.02)
+
+
+def test_la_grand_is_grand_with_a_generator(graph: Graph) -> None:
+    options = {"hidden_channels": 5, "hops": 3, "dropout": 0.5}
+    model, plain = models.build("la-grand", 6, 3, **options), models.build("grand", 6, 3, **options)
+    assert isinstance(model, LAGRAND)
+    assert isinstance(plain, GRAND)
+    learned = {key for key, p in model.named_parameters() if p.requires_grad}
+    assert learned == set(plain.state_dict())
+    assert model.augmentation.in_channels == 6
+    plain.load_state_dict({key: model.state_dict()[key] for key in learned})
+    x = torch.rand(40, 6)
+    assert torch.equal(model.eval()(x, graph), plain.eval()(x, graph))
+    with pytest.raises(ConfigError, match="concat=0 must be at least 1"):
+        models.build("la-grand", 6, 3, **options, concat=0)
 
 
 @EACH

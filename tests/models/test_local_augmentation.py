@@ -12,7 +12,7 @@ from neighborgraph.models import LocalAugmentation
 from neighborgraph.models.local_augmentation import endpoints, shuffled_edges, treated
 
 TINY = load_tiny()
-X = TINY.x / 2
+X = TINY.x
 TRAIN = TINY.split(0).train
 FAST: dict[str, Any] = {"epochs": 2, "warm_up": 5, "predictions": 5, "score_every": 3}
 

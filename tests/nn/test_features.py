@@ -6,7 +6,7 @@ import torch
 from neighborgraph.errors import InputError
 from neighborgraph.graph import Graph
 from neighborgraph.nn import FeatureLinear, feature_dropout
-from neighborgraph.nn.features import normalize_rows
+from neighborgraph.nn.features import dense_features, drop_nodes, normalize_rows
 
 
 def sparse(x: torch.Tensor) -> Graph:
@@ -60,6 +60,33 @@ def test_dropout_outside_of_training_changes_nothing() -> None:
     x = sparse(matrix())
     assert feature_dropout(x, 0.5, training=False) is x
     assert feature_dropout(x, 0.0, training=True) is x
+
+
+@pytest.mark.parametrize("form", [lambda x: x, sparse])
+def test_drop_nodes_drops_whole_rows_and_leaves_the_rest(form) -> None:
+    x = torch.rand(5000, 4) + 1
+    left = dense_features(drop_nodes(form(x), 0.2, training=True))
+    dropped = (left == 0).all(1)
+    assert torch.equal(left[~dropped], x[~dropped])
+    # 5,000 draws: the fraction is within five standard deviations of 0.2.
+    assert abs(dropped.float().mean() - 0.2) < 0.03
+
+
+@pytest.mark.parametrize("form", [lambda x: x, sparse])
+def test_drop_nodes_outside_of_training_is_what_is_kept_on_average(form) -> None:
+    x = form(matrix())
+    kept = dense_features(drop_nodes(x, 0.2, training=False))
+    torch.testing.assert_close(kept, dense_features(x) * 0.8)
+    assert drop_nodes(x, 0.0, training=True) is x
+
+
+def test_dense_features() -> None:
+    x = matrix()
+    assert dense_features(x) is x
+    assert torch.equal(dense_features(sparse(x)), x)
+    twice = torch.tensor([[1, 1, 0], [2, 2, 0]])
+    graph = Graph.from_edge_index(twice, (2, 3), weight=torch.tensor([1.0, 2.0, 4.0]))
+    assert dense_features(graph).tolist() == [[4, 0], [0, 0], [0, 3]]
 
 
 def test_another_width_is_refused() -> None:

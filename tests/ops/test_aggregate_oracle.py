@@ -9,7 +9,7 @@ from torch import Tensor
 from neighborgraph.graph import Graph
 from neighborgraph.ops import aggregate
 from neighborgraph.ops.aggregate import reference
-from neighborgraph.testing import AWKWARD, assert_close, awkward_graphs
+from neighborgraph.testing import AWKWARD, assert_close, awkward_graphs, from_degrees
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 SHAPES = [(1,), (2,), (3,), (7,), (16,), (31,), (33,), (64,), (100,), (128,), (256,), (600,)]
@@ -94,3 +94,10 @@ def test_awkward_graphs(device: str, name: str, reduce: str, dtype: torch.dtype)
     for shape in draw.sample(SHAPES, 6):
         factors = draw.sample(FACTORS, draw.randint(0, 4))
         check(graph, dtype, reduce, shape, [] if reduce == "softmax" else factors)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize("reduce", ["sum", "max"])
+def test_rows_cut_into_few_and_many_parts(device: str, reduce: str, dtype: torch.dtype) -> None:
+    graph = from_degrees([6000, 2, 9000, 700, 0, 1100], 5000, seed=1).to(device)
+    check(graph, dtype, reduce, (33,), [])

@@ -89,7 +89,34 @@ def test_combine_has_a_block_for_32_elements_of_a_cut_row(recorder: Recorder, cu
     assert (grid, block) == (2 * 5, 512)
     assert args[0] is cut.rows.split_row
     assert args[1] is cut.rows.split_ptr
-    assert args[2:] == [None, out, 150]
+    assert args[2:] == [2, 1, None, out, 150]
+
+
+@pytest.mark.parametrize(
+    ("splits", "blocks", "each"), [(2, 2, 1), (1024, 1024, 1), (1025, 513, 2), (10**5, 6250, 16)]
+)
+def test_combine_gives_a_block_more_rows_where_many_were_cut(
+    recorder: Recorder, cut: Graph, splits: int, blocks: int, each: int
+) -> None:
+    rows = cut.rows._replace(split_row=torch.zeros(splits, dtype=torch.int32))
+    combine("combine_sum", rows, torch.zeros(4, 32), (), ())
+    grid, _, _, _, *sizes = recorder.calls[0]
+    assert (grid, sizes) == (blocks, [splits, each])
+
+
+@pytest.mark.cuda
+def test_combine_folds_rows_of_few_and_of_many_slots(cut: Graph) -> None:
+    slots = torch.full((3000,), 2)
+    slots[:3], slots[40], slots[1700:1750], slots[-1] = 9, 1000, 17, 8
+    ptr = torch.cat([slots.new_zeros(1), slots.cumsum(0)]).int()
+    splits = {"split_row": torch.randperm(3000).int(), "split_ptr": ptr}
+    rows = cut.rows._replace(**{name: tensor.cuda() for name, tensor in splits.items()})
+    partial = torch.rand(int(ptr[-1]), 70)
+    out = torch.full((3000, 70), torch.nan, device="cuda")
+    combine("combine_sum", rows, out, (partial.cuda(), None, None, out), (70, 0.0))
+    of_slot = splits["split_row"].long().repeat_interleave(slots)
+    expected = torch.zeros(3000, 70, dtype=torch.float64).index_add(0, of_slot, partial.double())
+    torch.testing.assert_close(out.cpu().double(), expected, rtol=1e-6, atol=0)
 
 
 def test_combine_does_nothing_where_no_row_was_cut(recorder: Recorder) -> None:

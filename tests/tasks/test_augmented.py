@@ -1,4 +1,4 @@
-"""Local augmentation in training: consistency by hand, fresh samples, and exact resumption."""
+"""Local augmentation in training: fresh samples, what is read when, and exact resumption."""
 
 import os
 import signal
@@ -11,9 +11,15 @@ import torch
 
 from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.errors import InputError
-from neighborgraph.models import LAGCN
-from neighborgraph.tasks import AugmentedClassification, Checkpoints, Fitted, fit
-from neighborgraph.tasks.augmented import consistency_loss
+from neighborgraph.models import LAGCN, LAGRAND
+from neighborgraph.tasks import (
+    AugmentedClassification,
+    Checkpoints,
+    Fitted,
+    SubstitutedClassification,
+    consistency_loss,
+    fit,
+)
 from neighborgraph.tasks.interrupt import Stopped
 from neighborgraph.tasks.settings import (
     ConsistencySettings,
@@ -22,7 +28,7 @@ from neighborgraph.tasks.settings import (
     TrainingSettings,
 )
 
-TINY = replace(load_tiny(), x=load_tiny().x / 2)
+TINY = load_tiny()
 FAST = GeneratorSettings(epochs=2, warm_up=5, predictions=5)
 
 
@@ -46,33 +52,6 @@ def train(model: LAGCN, folder: Path | None = None, epochs: int = 30, **options:
         identity={"seed": 0},
         **options,
     )
-
-
-def test_consistency_by_hand() -> None:
-    p = torch.tensor([[[0.9, 0.1], [0.6, 0.4]]])
-    # Mean 3/4 and 1/4, squared and divided by their sum 9/10 and 1/10.
-    expected = (0.0 + 2 * 0.3**2) / 2
-    assert consistency_loss(p.log(), 0.5).item() == pytest.approx(expected)
-    # Unsharpened: each is 0.15 away in both classes.
-    assert consistency_loss(p.log(), 1.0).item() == pytest.approx(2 * 0.15**2)
-
-
-def test_consistency_survives_certainty_and_is_zero_without_doubt() -> None:
-    scores = torch.tensor([[[1000.0, 0.0], [1000.0, 0.0]]], requires_grad=True)
-    loss = consistency_loss(scores, 0.01)
-    loss.backward()
-    assert loss.item() == 0
-    assert scores.grad is not None
-    assert scores.grad.isfinite().all()
-
-
-def test_the_target_has_no_gradient() -> None:
-    scores = torch.randn(5, 3, 4, requires_grad=True)
-    consistency_loss(scores, 0.5).backward()
-    p = scores.detach().requires_grad_()
-    mean = scores.detach().softmax(-1).mean(1, keepdim=True).square()
-    (p.softmax(-1) - mean / mean.sum(-1, keepdim=True)).square().sum(-1).mean().backward()
-    torch.testing.assert_close(scores.grad, p.grad)
 
 
 def prepared(**consistency: Any) -> tuple[LAGCN, AugmentedClassification]:
@@ -184,7 +163,7 @@ def test_test_labels_change_nothing_but_the_test_metrics(monkeypatch) -> None:
 
 
 def test_features_that_the_cross_entropy_cannot_take() -> None:
-    made = AugmentedClassification(load_tiny(), generator=FAST)
+    made = AugmentedClassification(replace(TINY, x=TINY.x * 2), generator=FAST)
     with pytest.raises(InputError, match="use reconstruction='squared-error'"):
         fit(
             build(),
@@ -192,6 +171,73 @@ def test_features_that_the_cross_entropy_cannot_take() -> None:
             optimizer=OptimizerSettings(lr=0.01),
             training=TrainingSettings(epochs=1),
         )
+
+
+class Spy(torch.nn.Module):
+    """Says of every node the sum of its features, and remembers what it was called with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.augmentation = build().augmentation
+        self.seen: list[Any] = []
+
+    def forward(self, x, graph) -> torch.Tensor:
+        self.seen.append(x)
+        return torch.eye(4)[TINY.y] * len(self.seen)
+
+
+def substituted(**consistency: Any) -> SubstitutedClassification:
+    settings = ConsistencySettings(**{"samples": 3, **consistency})
+    return SubstitutedClassification(TINY, row_normalize=True, generator=FAST, consistency=settings)
+
+
+def test_drawn_features_take_the_place_of_the_true_ones() -> None:
+    model, made = Spy(), substituted()
+    train = made.parts["train"]
+    model.augmentation.fit(TINY.x, TINY.graph, TINY.y, train, seed=0, **vars(FAST))
+    scores = made.samples(model)
+    # S = 3 calls with the true features, then one for each of K S = 6 drawn sets.
+    assert scores[0, :, TINY.y[0]].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert all(x is made.x for x in model.seen[:3])
+    drawn = torch.stack(model.seen[3:])
+    torch.testing.assert_close(drawn.sum(-1), torch.ones(6, 120))
+    assert len({each[0, 0].item() for each in drawn}) == 6
+    model.seen.clear()
+    made.evaluate(model)
+    assert len(model.seen) == 1
+    assert model.seen[0] is made.x
+
+
+def test_la_grand_learns_and_resumes_exactly(tmp_path: Path) -> None:
+    def run(folder: Path, seed: int = 0, **options: Any) -> Fitted:
+        torch.manual_seed(seed)
+        sizes: dict[str, Any] = {
+            "in_channels": 16,
+            "hidden_channels": 16,
+            "out_channels": 4,
+            "hops": 2,
+        }
+        return fit(
+            LAGRAND(**sizes, dropout=0.2),
+            substituted(),
+            optimizer=OptimizerSettings(lr=0.05),
+            training=TrainingSettings(epochs=60, checkpoint_every=7),
+            checkpoints=Checkpoints(folder),
+            identity={},
+            **options,
+        )
+
+    def stop(moment: dict[str, float]) -> None:
+        if moment["epoch"] == 16:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    straight = run(tmp_path / "straight")
+    assert straight.metrics["test_acc"] > 0.8
+    with pytest.raises(Stopped):
+        run(tmp_path / "stopped", watch=stop)
+    assert run(tmp_path / "stopped", seed=9).val_losses == straight.val_losses
+    ours, theirs = final_tensors(tmp_path / "stopped"), final_tensors(tmp_path / "straight")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 @pytest.mark.cuda

@@ -34,7 +34,7 @@ def load_text(folder: Path, text: str, overrides: tuple[str, ...] = ()):
 
 
 def test_number_of_recipes() -> None:
-    assert len(recipe_names()) == 120
+    assert len(recipe_names()) == 140
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -141,6 +141,15 @@ def test_turns_belong_to_mixtures(tmp_path: Path) -> None:
         load_text(tmp_path, GOOD, ("turns.patience=7",))
 
 
+def test_consistency_training_has_no_generator(tmp_path: Path) -> None:
+    text = 'task = "consistency training"\n' + GOOD
+    recipe = load_text(tmp_path, text, ("consistency.samples=2",))
+    assert (recipe.consistency.samples, recipe.consistency.temperature) == (2, 0.5)
+    assert recipe.flat()["consistency.weight"] == 1
+    with pytest.raises(ConfigError, match="unknown section 'generator'"):
+        load_text(tmp_path, text, ("generator.epochs=7",))
+
+
 def test_local_augmentation_has_its_sections(tmp_path: Path) -> None:
     text = 'task = "local augmentation"\n' + GOOD
     recipe = load_text(tmp_path, text, ("generator.warm_up=7", "consistency.weight=0"))
@@ -164,7 +173,7 @@ def test_local_augmentation_has_its_sections(tmp_path: Path) -> None:
         (
             'task = "ranking"',
             (),
-            r"unknown task 'ranking' \(known: node classification, expert mixture, local",
+            r"unknown task 'ranking' \(known: node classification, expert mixture, consis",
         ),
         ("task = 3", (), "unknown task '3'"),
         ("task = [1]", (), "unknown task"),

@@ -10,7 +10,7 @@ import torch
 from neighborgraph.data.synthetic import load_tiny
 from neighborgraph.errors import InputError
 from neighborgraph.graph import add_self_loops
-from neighborgraph.models import LargeGT
+from neighborgraph.models import LargeGT, LargeGTLocal
 from neighborgraph.nn import propagate, random_projection
 from neighborgraph.ops import Draw, TwoHops, sample_two_hops
 from neighborgraph.tasks import Checkpoints, Fitted, SampledClassification, fit
@@ -38,21 +38,20 @@ def test_what_a_model_is_given() -> None:
     task = SampledClassification(TINY, nodes=6, batch_size=7, position_channels=3, seed=2)
     model, graph = Spy(), add_self_loops(TINY.graph)
     batches = list(task.batches(model, epoch=5))
-    sizes = [len(nodes) for (nodes,) in batches]
+    sizes = [len(node) for *_, node in batches]
     assert max(sizes) <= 7
     assert max(sizes) - min(sizes) <= 1
-    train = torch.cat([nodes[:, 0] for (nodes,) in batches])
+    train = torch.cat([node for *_, node in batches])
     assert torch.equal(train.sort().values, TINY.split(2).train.sort().values)
     once = propagate(graph, TINY.x)
     hops = torch.stack([TINY.x, once, propagate(graph, once)], dim=1)
-    for (nodes,) in batches:
-        others = sample_two_hops(TwoHops.of(TINY.graph), nodes[:, 0], 5, Draw(2, epoch=5))
-        assert torch.equal(nodes[:, 1:], others)
-        loss = task.loss(model, nodes)
-        tokens, position, node = model.seen[-1]
-        assert torch.equal(tokens, hops[nodes])
-        assert torch.equal(position, random_projection(graph, 3, seed=2)[nodes[:, 0]])
-        assert torch.equal(node, nodes[:, 0])
+    for tokens, position, node in batches:
+        others = sample_two_hops(TwoHops.of(TINY.graph), node, 5, Draw(2, epoch=5))
+        assert torch.equal(tokens, hops[torch.cat([node[:, None], others], dim=1)])
+        assert torch.equal(position, random_projection(graph, 3, seed=2)[node])
+        loss = task.loss(model, tokens, position, node)
+        for given, seen in zip((tokens, position, node), model.seen[-1], strict=True):
+            assert torch.equal(given, seen)
         scores = model(tokens, position, node)
         assert torch.equal(loss, torch.nn.functional.cross_entropy(scores, TINY.y[node]))
 
@@ -60,7 +59,7 @@ def test_what_a_model_is_given() -> None:
 def test_epochs_draw_anew_and_seeds_too() -> None:
     def drawn(seed: int, epoch: int) -> torch.Tensor:
         task = SampledClassification(TINY, nodes=6, seed=seed)
-        return next(iter(task.batches(Spy(), epoch)))[0]
+        return next(task.batches(Spy(), epoch))[0]
 
     assert torch.equal(drawn(0, 3), drawn(0, 3))
     assert not torch.equal(drawn(0, 3), drawn(0, 4))
@@ -97,10 +96,52 @@ def test_processes_share_a_batch() -> None:
         SampledClassification(TINY, **settings, processes=Processes(rank, 2)) for rank in (0, 1)
     ]
     rows = zip(whole.batches(model, 0), *(part.batches(model, 0) for part in parts), strict=True)
-    for (nodes,), first, second in rows:
-        assert torch.equal(torch.cat([first[0], second[0]]), nodes)
+    for batch, first, second in rows:
+        for tensor, *halves in zip(batch, first, second, strict=False):
+            assert torch.equal(torch.cat(halves), tensor)
         summed = parts[0].loss(model, *first) + parts[1].loss(model, *second)
-        torch.testing.assert_close(summed, whole.loss(model, nodes))
+        torch.testing.assert_close(summed, whole.loss(model, *batch))
+
+
+@pytest.mark.cuda
+def test_on_a_gpu_batches_made_ahead_have_the_same_bits() -> None:
+    task = SampledClassification(
+        TINY, nodes=6, batch_size=7, position_channels=3, seed=2, device="cuda"
+    )
+    plain = SampledClassification(TINY, nodes=6, batch_size=7, position_channels=3, seed=2)
+    ahead = list(task.batches(Spy(), 5))
+    for batch, same in zip(ahead, task.shares(5), strict=True):
+        for tensor, again in zip(batch, same, strict=True):
+            assert torch.equal(tensor, again)
+    # The order of an epoch is the device's; what is drawn around a node is not.
+    for tokens, _, node in ahead:
+        around = plain.with_others(node.cpu(), 5)
+        torch.testing.assert_close(tokens.cpu(), plain.features[around])
+
+
+@pytest.mark.cuda
+def test_on_a_gpu_features_in_host_memory_train_the_same() -> None:
+    _, state = train(epochs=4, device="cuda", features="device")
+    _, same = train(epochs=4, device="cuda", features="host")
+    for name, tensor in state.items():
+        assert torch.equal(same[name], tensor), name
+
+
+def test_bfloat16_is_of_features_and_products_alone() -> None:
+    task = SampledClassification(TINY, nodes=6, precision="bfloat16")
+    exact = SampledClassification(TINY, nodes=6)
+    assert task.features.dtype == torch.bfloat16
+    assert torch.equal(task.features, exact.features.bfloat16())
+    model = LargeGTLocal(in_channels=16, hidden_channels=8, out_channels=4).eval()
+    batch = task.seen_from(TINY.split(0).val, 0)
+    scores = task.scores(model, *batch)
+    assert scores.dtype == torch.float32
+    wide = exact.scores(model, *exact.seen_from(TINY.split(0).val, 0))
+    assert not torch.equal(scores, wide)
+    torch.testing.assert_close(scores, wide, rtol=0.05, atol=0.05)
+    fitted, state = train(epochs=60, precision="bfloat16")
+    assert fitted.metrics["test_acc"] > 0.5
+    assert all(tensor.dtype != torch.bfloat16 for tensor in state.values())
 
 
 class Killed(Exception):
@@ -108,17 +149,17 @@ class Killed(Exception):
 
 
 def train(
-    folder: Path | None = None, epochs: int = 8, killed_after: int = 0
+    folder: Path | None = None, epochs: int = 8, killed_after: int = 0, **settings: Any
 ) -> tuple[Fitted, dict[str, torch.Tensor]]:
     def watch(moment: Any) -> None:
         if moment["epoch"] == killed_after:
             raise Killed
 
     torch.manual_seed(0)
-    model = LargeGT(**SIZES, global_channels=4, codes=10)
+    model = LargeGT(**SIZES, global_channels=4, codes=10).to(settings.get("device", "cpu"))
     fitted = fit(
         model,
-        SampledClassification(TINY, nodes=5, batch_size=16, position_channels=4),
+        SampledClassification(TINY, nodes=5, batch_size=16, position_channels=4, **settings),
         optimizer=OptimizerSettings(lr=0.01),
         training=TrainingSettings(epochs=epochs, checkpoint_every=3),
         checkpoints=None if folder is None else Checkpoints(folder),
@@ -149,3 +190,7 @@ def test_refusals() -> None:
         SampledClassification(TINY, nodes=0)
     with pytest.raises(InputError, match="3 nodes a step are too few for 2 processes"):
         SampledClassification(TINY, batch_size=3, processes=Processes(0, 2))
+    with pytest.raises(InputError, match="precision='float8' must be one of float32, bfloat16"):
+        SampledClassification(TINY, precision="float8")
+    with pytest.raises(InputError, match="features='disk' must be one of device, host"):
+        SampledClassification(TINY, features="disk")

@@ -64,7 +64,8 @@ def sample_relabel(known, found) -> tuple[Tensor, Tensor]:
     per_item("relabel_insert", k + s, known, found, keys, places, slot, k, s, 64 - slot_bits)
     per_item("relabel_first", s, places, slot, is_new, k, s)
     rank = is_new.cumsum(0)
-    nodes = torch.cat([known, found.new_empty(int(rank[-1]) if s else 0)])
+    nodes = known.new_empty(k + (int(rank[-1]) if s else 0))
+    nodes[:k] = known
     per_item("relabel_number", s, found, places, slot, rank, nodes, local, k, s)
     return nodes, local
 
