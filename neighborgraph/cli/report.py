@@ -28,8 +28,8 @@ def command(options: argparse.Namespace) -> int:
 
     Raises:
         BackendUnavailable: Curves were asked for, and Matplotlib is not installed.
-        ConfigError: There are no records, or seeds that a form needs are missing, or a recipe has
-            no number to draw against.
+        ConfigError: There are no records, or seeds that a form needs are missing, or no runs
+            differ in the number to draw against.
         DataFileError: The records cannot be read, or the picture cannot be written.
     """
     if (options.plot is None) != (options.against is None):
