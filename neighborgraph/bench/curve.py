@@ -36,31 +36,39 @@ def curves(groups: Sequence[Group], key: str) -> dict[str, list[Point]]:
     """The points of each curve, by its title; a title names what else was changed in a recipe.
 
     Args:
-        groups: Runs.
-        key: A number of their recipes, as ``--set`` spells it.
+        groups: Runs; those whose recipes have no such number, or that share it with no others, are
+            left out.
+        key: A number of recipes, as ``--set`` spells it.
 
     Raises:
-        ConfigError: A recipe has no such number.
+        ConfigError: No runs differ in this number.
     """
     found: dict[str, list[Point]] = {}
+    known: dict[str, None] = {}
     for group in groups:
-        others = [text for text in group.first.overrides if not text.startswith(f"{key}=")]
-        title = " ".join([group.first.model, "on", group.first.dataset, *others])
-        found.setdefault(title, []).append(point(group, key))
+        numbers = numbers_of(group)
+        known |= dict.fromkeys(numbers)
+        if key in numbers:
+            others = [text for text in group.first.overrides if not text.startswith(f"{key}=")]
+            title = " ".join([group.first.model, "on", group.first.dataset, *others])
+            found.setdefault(title, []).append(point(group, numbers[key]))
+    found = {title: points for title, points in found.items() if len(points) > 1}
+    if not found:
+        raise ConfigError(
+            f"no runs differ in {key}{nearest(key, known)}; their recipes have {', '.join(known)}"
+        )
     return {title: sorted(points, key=lambda p: p.value) for title, points in found.items()}
 
 
-def point(group: Group, key: str) -> Point:
-    """One group's place."""
+def numbers_of(group: Group) -> dict[str, float]:
+    """The numbers of a group's recipe, with what was changed in it."""
     model, dataset = group.first.recipe.split("/")
-    numbers = load_recipe(model, dataset, group.first.overrides).flat()
-    value = numbers.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        known = [name for name, number in numbers.items() if type(number) in (int, float)]
-        raise ConfigError(
-            f"{key} is no number of recipe {group.first.recipe}{nearest(key, known)} "
-            f"({', '.join(known)})"
-        )
+    flat = load_recipe(model, dataset, group.first.overrides).flat()
+    return {name: value for name, value in flat.items() if type(value) in (int, float)}
+
+
+def point(group: Group, value: float) -> Point:
+    """One group's place."""
     metric = next(name for name, _ in METRICS if f"test_{name}" in group.first.metrics)
     figures = [100 * record.metrics[f"test_{metric}"] for record in group.records]
     spread = stdev(figures) if len(figures) > 1 else 0.0
@@ -72,7 +80,7 @@ def draw_curves(groups: Sequence[Group], key: str, path: Path) -> None:
 
     Raises:
         BackendUnavailable: Matplotlib is not installed.
-        ConfigError: A recipe has no such number.
+        ConfigError: No runs differ in this number.
         DataFileError: The file cannot be written.
     """
     expect_matplotlib()

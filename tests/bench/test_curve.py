@@ -38,6 +38,9 @@ def groups() -> list[Group]:
             record("largegt", ["sampling.nodes=64"], 1, 0.9),
             record("largegt", [], 0, 0.7),
             record("largegt", ["sampling.nodes=4", "model.codes=9"], 0, 0.5),
+            record("largegt", ["sampling.nodes=8", "model.codes=9"], 0, 0.6),
+            record("largegt-local", [], 0, 0.5),
+            record("gcn", [], 0, 0.5),
         ]
     )
 
@@ -45,6 +48,7 @@ def groups() -> list[Group]:
 def test_points_of_each_curve(groups: list[Group]) -> None:
     found = curves(groups, "sampling.nodes")
     assert list(found) == ["largegt on cora", "largegt on cora model.codes=9"]
+    assert [p.value for p in found["largegt on cora model.codes=9"]] == [4, 8]
     own, typed = found["largegt on cora"]
     assert own == Point(20, 70.0, 0.0, 1)  # the default recipe's K
     assert (typed.value, typed.seeds) == (64, 2)
@@ -58,7 +62,7 @@ def test_picture(groups: list[Group], tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("key", ["sampling.node", "data.row_normalize"])
-def test_what_is_no_number_is_refused(key: str, groups: list[Group]) -> None:
-    with pytest.raises(ConfigError, match=f"{key} is no number of recipe largegt/default"):
+@pytest.mark.parametrize("key", ["sampling.node", "data.row_normalize", "optimizer.lr"])
+def test_what_no_runs_differ_in_is_refused(key: str, groups: list[Group]) -> None:
+    with pytest.raises(ConfigError, match=f"no runs differ in {key}"):
         curves(groups, key)

@@ -138,4 +138,4 @@ def test_curves_of_runs(capsys, tmp_path: Path) -> None:
     _, problem = said(capsys, "report", str(out), *drawn[:2], code=2)
     assert "--against and --metric are of --plot FILE" in problem
     _, problem = said(capsys, "report", str(out), "--against", "model.width", *drawn[2:], code=2)
-    assert "model.width is no number of recipe mlp/default" in problem
+    assert "no runs differ in model.width" in problem
