@@ -23,37 +23,28 @@ class PygLightGCN(nn.Module):
     """PyG's LightGCN with the three methods that the task calls."""
 
     def __init__(self, ours: models.LightGCN, pairs: Tensor):
-        """Take the sizes and the parameters of our model."""
+        """Take the sizes, the parameters and the negatives of our model."""
         super().__init__()
-        self.ours = [ours]  # in a list, so that it is no sub-module
-        self.model = torch_geometric.nn.LightGCN(
-            ours.num_nodes, ours.embedding_dim, ours.num_layers
-        )
+        self.num_users, self.reg, self.draw = ours.num_users, ours.reg, ours.draw
+        sizes = ours.num_nodes, ours.embedding_dim, ours.num_layers
+        self.model = torch_geometric.nn.LightGCN(*sizes)
         self.model.load_state_dict(ours.state_dict(), strict=False)
         forth = torch.stack([pairs[0], ours.num_users + pairs[1]])
         self.edge_index = torch.cat([forth, forth.flip(0)], dim=1)
 
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """Users and items after propagation."""
-        (ours,) = self.ours
-        users, items = self.model.get_embedding(self.edge_index).split(
-            [ours.num_users, ours.num_items]
-        )
-        return users, items
-
-    def draw(self, pairs: Tensor, generator: torch.Generator) -> Tensor:
-        """An unseen item for each pair, the same that our model draws."""
-        return self.ours[0].draw(pairs, generator)
+        nodes = self.model.get_embedding(self.edge_index)
+        return nodes[: self.num_users], nodes[self.num_users :]
 
     def loss(self, pairs: Tensor, negatives: Tensor) -> Tensor:
         """PyG's loss of a batch."""
-        (ours,) = self.ours
         users, items = pairs
-        targets = torch.cat([items, negatives]) + ours.num_users
+        targets = torch.cat([items, negatives]) + self.num_users
         edges = torch.stack([users.repeat(2), targets])
         better, worse = self.model(self.edge_index, edges).chunk(2)
         nodes = torch.cat([users, targets])
-        return self.model.recommendation_loss(better, worse, nodes, lambda_reg=ours.reg / 2)
+        return self.model.recommendation_loss(better, worse, nodes, lambda_reg=self.reg / 2)
 
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -69,24 +60,21 @@ options = parser.parse_args()
 name, recipe_name = ("tiny-interactions", "default") if options.tiny else (options.data,) * 2
 epochs = 5 if options.tiny else options.epochs
 device = torch.device("cpu" if options.tiny else options.device)
-changes = {"epochs": epochs, "patience": epochs, "evaluate_every": options.evaluate_every}
-recipe = load_recipe(
-    "lightgcn", recipe_name, [f"training.{what}={number}" for what, number in changes.items()]
-)
+changes = [f"training.epochs={epochs}", f"training.evaluate_every={options.evaluate_every}"]
+recipe = load_recipe("lightgcn", recipe_name, [*changes, "training.patience=0"])
 data = load_interactions(name, options.data_root).split(seed=0, **vars(recipe.split))
 torch.manual_seed(0)
 train = data.train.to(device)
-sizes = data.num_users, data.num_items, train
-ours = models.LightGCN(*sizes, embedding_dim=64, num_layers=3).to(device)
-theirs = PygLightGCN(ours, train).to(device)  # copies the parameters before they are trained
+ours = models.LightGCN(data.num_users, data.num_items, train, embedding_dim=64, num_layers=3)
+theirs = PygLightGCN(ours.to(device), train).to(
+    device
+)  # copies the parameters before they are trained
 
 for label, model in (("neighborgraph", ours), ("PyG", theirs)):
-    task = Recommendation(
-        data, batch_size=recipe.batches.size, draw=recipe.batches.draw, device=device
-    )
+    batches = {"batch_size": recipe.batches.size, "draw": recipe.batches.draw}
+    task = Recommendation(data, **batches, device=device)
     fitted = fit(model, task, optimizer=recipe.optimizer, training=recipe.training)
     recall = fitted.metrics["test_recall@20"]
-    print(f"{label:13} test recall@20 {recall:.4f} after {fitted.epochs} epochs, ", end="")
-    print(f"{fitted.seconds:.1f} s")
+    print(f"{label:13} test recall@20 {recall:.4f}, epochs {fitted.epochs}, {fitted.seconds:.1f} s")
     if options.out is not None:
         write_history(options.out, History(f"{label}-{name}", 0, fitted.history))
