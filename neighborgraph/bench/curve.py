@@ -1,13 +1,16 @@
-"""Curves of runs: a metric of the test nodes against one number of the recipe."""
+"""Curves of runs: a metric over the seconds of training, or against one number of the recipes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
+from neighborgraph.bench.history import History
 from neighborgraph.bench.measurement import writing
 from neighborgraph.bench.plot import DOTS_PER_INCH, expect_matplotlib
-from neighborgraph.bench.report import METRICS, Group
+from neighborgraph.bench.report import Group
 from neighborgraph.checks import nearest
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.recipe import load_recipe
@@ -21,7 +24,7 @@ class Point:
 
     Attributes:
         value: Of the number that the curve is drawn against.
-        mean: Of the metric over seeds, in percent.
+        mean: Of the metric over seeds.
         std: Its unbiased standard deviation; 0 of a single seed.
         seeds: How many there are.
     """
@@ -32,17 +35,19 @@ class Point:
     seeds: int
 
 
-def curves(groups: Sequence[Group], key: str) -> dict[str, list[Point]]:
+def curves(groups: Sequence[Group], key: str, metric: str | None = None) -> dict[str, list[Point]]:
     """The points of each curve, by its title; a title names what else was changed in a recipe.
 
     Args:
         groups: Runs; those whose recipes have no such number, or that share it with no others, are
             left out.
         key: A number of recipes, as ``--set`` spells it.
+        metric: As records name it; by default the first of the test.
 
     Raises:
-        ConfigError: No runs differ in this number.
+        ConfigError: No runs differ in this number, or there is no such metric.
     """
+    metric = metric or first_of_test(groups[0].first.metrics)
     found: dict[str, list[Point]] = {}
     known: dict[str, None] = {}
     for group in groups:
@@ -51,7 +56,7 @@ def curves(groups: Sequence[Group], key: str) -> dict[str, list[Point]]:
         if key in numbers:
             others = [text for text in group.first.overrides if not text.startswith(f"{key}=")]
             title = " ".join([group.first.model, "on", group.first.dataset, *others])
-            found.setdefault(title, []).append(point(group, numbers[key]))
+            found.setdefault(title, []).append(point(group, numbers[key], metric))
     found = {title: points for title, points in found.items() if len(points) > 1}
     if not found:
         raise ConfigError(
@@ -67,48 +72,88 @@ def numbers_of(group: Group) -> dict[str, float]:
     return {name: value for name, value in flat.items() if type(value) in (int, float)}
 
 
-def point(group: Group, value: float) -> Point:
+def point(group: Group, value: float, metric: str) -> Point:
     """One group's place."""
-    metric = next(name for name, _ in METRICS if f"test_{name}" in group.first.metrics)
-    figures = [100 * record.metrics[f"test_{metric}"] for record in group.records]
+    figures = []
+    for record in group.records:
+        expect_metric(metric, group.title, record.metrics)
+        figures.append(record.metrics[metric])
     spread = stdev(figures) if len(figures) > 1 else 0.0
     return Point(value, mean(figures), spread, len(figures))
 
 
-def draw_curves(groups: Sequence[Group], key: str, path: Path) -> None:
-    """Write the curves as a PNG; bars are the standard deviation over seeds.
+def draw_against(groups: Sequence[Group], key: str, metric: str | None, path: Path) -> None:
+    """Write the `curves` as a PNG; bars are the standard deviation over seeds.
 
     Raises:
         BackendUnavailable: Matplotlib is not installed.
-        ConfigError: No runs differ in this number.
+        ConfigError: No runs differ in this number, or there is no such metric.
         DataFileError: The file cannot be written.
     """
+    metric = metric or first_of_test(groups[0].first.metrics)
+    found = curves(groups, key, metric)
+    values = sorted({point.value for points in found.values() for point in points})
+    with picture(path, key, metric) as axes:
+        for title, points in found.items():
+            seeds = ", ".join(str(count) for count in sorted({p.seeds for p in points}))
+            places, means, spreads = zip(*((p.value, p.mean, p.std) for p in points), strict=True)
+            label = f"{title}, seeds: {seeds}"
+            axes.errorbar(places, means, spreads, marker="o", capsize=3, label=label)
+        if values[0] > 0:
+            axes.set_xscale("log", base=2)
+        axes.set_xticks(values, [f"{value:g}" for value in values])
+        axes.minorticks_off()
+
+
+def draw_over_time(histories: Sequence[History], metric: str | None, path: Path) -> None:
+    """Write a PNG with a curve over the seconds of training for each history.
+
+    Raises:
+        BackendUnavailable: Matplotlib is not installed.
+        ConfigError: A history has no such metric.
+        DataFileError: The file cannot be written.
+    """
+    metric = metric or first_of_test(histories[0].moments[0])
+    names = list(dict.fromkeys(history.name for history in histories))
+    labels = dict.fromkeys(names)
+    with picture(path, "seconds of training and evaluation", metric) as axes:
+        for name, _, moments in histories:
+            for moment in moments:
+                expect_metric(metric, name, moment)
+            seconds, values = ([moment[key] for moment in moments] for key in ("seconds", metric))
+            label = name if name in labels else None  # of the first of its seeds
+            labels.pop(name, None)
+            axes.plot(seconds, values, color=f"C{names.index(name)}", marker=".", label=label)
+        axes.set_xscale("log")
+
+
+@contextmanager
+def picture(path: Path, xlabel: str, ylabel: str) -> Iterator[Any]:
+    """Axes to draw on, which are then written as a PNG."""
     expect_matplotlib()
     from matplotlib.figure import Figure
 
-    picture = Figure(INCHES, layout="constrained")
-    axis = picture.subplots()
-    values = set()
-    for title, points in curves(groups, key).items():
-        x = [p.value for p in points]
-        seeds = ", ".join(str(seeds) for seeds in sorted({p.seeds for p in points}))
-        axis.errorbar(
-            x,
-            [p.mean for p in points],
-            [p.std for p in points],
-            marker="o",
-            capsize=3,
-            label=f"{title}, seeds: {seeds}",
-        )
-        values.update(x)
-    if min(values) > 0:
-        axis.set_xscale("log", base=2)
-    axis.set_xticks(sorted(values), [f"{value:g}" for value in sorted(values)])
-    axis.minorticks_off()
-    axis.set(xlabel=key, ylabel="test metric, percent")
-    axis.grid(color="#dddddd", linewidth=0.6)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False)
+    figure = Figure(INCHES, layout="constrained")
+    axes = figure.subplots()
+    yield axes
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.savefig(path, dpi=DOTS_PER_INCH, format="png")
+        figure.savefig(path, dpi=DOTS_PER_INCH, format="png")
+
+
+def first_of_test(metrics: Mapping[str, float]) -> str:
+    """The metric that is drawn where none is named."""
+    return next(name for name in metrics if name.startswith("test_"))
+
+
+def expect_metric(metric: str, name: str, metrics: Mapping[str, float]) -> None:
+    """Refuse a metric that a run lacks."""
+    if metric not in metrics:
+        known = [key for key in metrics if key not in ("epoch", "seconds")]
+        raise ConfigError(
+            f"{name} has no {metric!r}; it has {', '.join(known)}{nearest(metric, known)}"
+        )

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from neighborgraph.bench.curve import draw_curves
-from neighborgraph.bench.history import draw_histories, read_histories
+from neighborgraph.bench.curve import draw_against, draw_over_time
+from neighborgraph.bench.history import read_histories
 from neighborgraph.bench.record import read_records
 from neighborgraph.bench.report import Group, group_records, submission
 from neighborgraph.cli.table import Row, published_for, render
@@ -17,10 +17,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", type=Path, metavar="DIR", help="the --out of the runs, or a file of records"
     )
-    parser.add_argument(
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
         "--ogb", action="store_true", help="the entries of OGB's form for its data sets"
     )
-    parser.add_argument(
+    shown.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw a metric over the time of training as a PNG"
     )
     parser.add_argument(
@@ -43,7 +44,7 @@ def command(options: argparse.Namespace) -> int:
     if options.plot is None and (options.against or options.metric):
         raise ConfigError("--against and --metric are of --plot FILE; add it, or leave them out")
     if options.plot is not None and options.against is None:
-        plot(options.folder, options.metric, options.plot)
+        draw_over_time(read_histories(options.folder), options.metric, options.plot)
         return 0
     path = options.folder
     if not path.is_file():
@@ -51,20 +52,13 @@ def command(options: argparse.Namespace) -> int:
     groups = group_records(read_records(path))
     if not groups:
         raise ConfigError(f"{path} holds no record; name the --out folder of neighborgraph run")
-    if options.ogb:
+    if options.plot is not None:
+        draw_against(groups, options.against, options.metric, options.plot)
+    elif options.ogb:
         print_submissions(groups, path)
     else:
         print(render([row(group) for group in groups]))
-    if options.plot is not None:
-        draw_curves(groups, options.against, options.plot)
     return 0
-
-
-def plot(folder: Path, metric: str | None, path: Path) -> None:
-    """Draw the histories of a folder."""
-    histories = read_histories(folder)
-    known = [name for name in histories[0].moments[0] if name.startswith("test_")]
-    draw_histories(histories, metric or known[0], path)
 
 
 def print_submissions(groups: list[Group], path: Path) -> None:

@@ -1,14 +1,16 @@
-"""Curves: each group in its place, by the number of its recipe or by what was typed instead."""
+"""Curves: of groups, each in its place by the number of its recipe, and of histories over time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from neighborgraph.bench.curve import Point, curves, draw_curves
+from neighborgraph.bench.curve import Point, curves, draw_against, draw_over_time
+from neighborgraph.bench.history import History
 from neighborgraph.bench.record import Record
 from neighborgraph.bench.report import Group, group_records
-from neighborgraph.errors import ConfigError
+from neighborgraph.errors import BackendUnavailable, ConfigError, DataFileError
 
 
 def record(model: str, overrides: Sequence[str], seed: int, accuracy: float) -> Record:
@@ -28,6 +30,13 @@ def record(model: str, overrides: Sequence[str], seed: int, accuracy: float) -> 
         command="",
         date="",
     )
+
+
+MOMENTS = [
+    {"epoch": 1, "seconds": 0.1, "loss": 0.7, "val_acc": 0.2, "test_acc": 0.25},
+    {"epoch": 5, "seconds": 0.5, "loss": 0.5, "val_acc": 0.4, "test_acc": 0.35},
+]
+HISTORIES = [History(name, seed, MOMENTS) for name in ("gat-cora", "gcn-cora") for seed in (0, 1)]
 
 
 @pytest.fixture
@@ -50,15 +59,15 @@ def test_points_of_each_curve(groups: list[Group]) -> None:
     assert list(found) == ["largegt on cora", "largegt on cora model.codes=9"]
     assert [p.value for p in found["largegt on cora model.codes=9"]] == [4, 8]
     own, typed = found["largegt on cora"]
-    assert own == Point(20, 70.0, 0.0, 1)  # the default recipe's K
+    assert own == Point(20, 0.7, 0.0, 1)  # the default recipe's K
     assert (typed.value, typed.seeds) == (64, 2)
-    assert typed.mean == pytest.approx(85)
-    assert typed.std == pytest.approx(50**0.5)
+    assert typed.mean == pytest.approx(0.85)
+    assert typed.std == pytest.approx(0.005**0.5)
 
 
 def test_picture(groups: list[Group], tmp_path: Path) -> None:
     path = tmp_path / "new" / "curve.png"
-    draw_curves(groups, "sampling.nodes", path)
+    draw_against(groups, "sampling.nodes", None, path)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -66,3 +75,35 @@ def test_picture(groups: list[Group], tmp_path: Path) -> None:
 def test_what_no_runs_differ_in_is_refused(key: str, groups: list[Group]) -> None:
     with pytest.raises(ConfigError, match=f"no runs differ in {key}"):
         curves(groups, key)
+
+
+def test_the_metric_can_be_named(groups: list[Group]) -> None:
+    ranked = replace(groups[0].first, metrics={"test_recall@20": 0.3, "test_ndcg@20": 0.2})
+    other = replace(ranked, overrides=())
+    found = curves(group_records([ranked, other]), "sampling.nodes", "test_ndcg@20")
+    assert [p.mean for p in found["largegt on cora"]] == [0.2, 0.2]
+    found = curves(group_records([ranked, other]), "sampling.nodes")
+    assert [p.mean for p in found["largegt on cora"]] == [0.3, 0.3]
+    with pytest.raises(ConfigError, match="has no 'test_acc'; it has test_recall@20"):
+        curves(group_records([ranked, other]), "sampling.nodes", "test_acc")
+
+
+def test_a_picture_comes_out(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "curves.png"
+    draw_over_time(HISTORIES, "test_acc", path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(DataFileError, match="cannot write"):
+        draw_over_time(HISTORIES, None, path / "curves.png")
+
+
+def test_unknown_metrics_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(ConfigError, match=r"no 'test_ac'; .* did you mean 'test_acc'"):
+        draw_over_time(HISTORIES, "test_ac", tmp_path / "curves.png")
+
+
+def test_without_matplotlib(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BackendUnavailable, match="neighborgraph\\[plot\\]"):
+        draw_over_time(HISTORIES, "test_acc", tmp_path / "curves.png")

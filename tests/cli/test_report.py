@@ -123,7 +123,7 @@ def test_plot_draws_the_first_test_metric(capsys, tmp_path: Path) -> None:
     _, error = said(
         capsys, "report", str(tmp_path), "--plot", str(picture), "--metric", "f1", code=2
     )
-    assert "no 'f1'; it has loss, val_loss, train_acc" in error
+    assert "gcn-tiny has no 'f1'; it has loss, val_loss, train_acc" in error
 
 
 def test_curves_of_runs(capsys, tmp_path: Path) -> None:
@@ -132,8 +132,9 @@ def test_curves_of_runs(capsys, tmp_path: Path) -> None:
     for width in ("4", "8"):
         said(capsys, *run, "--set", f"model.hidden_channels={width}")
     drawn = ["--against", "model.hidden_channels", "--plot", str(picture)]
-    table, _ = said(capsys, "report", str(out / "records.jsonl"), *drawn)
+    table, _ = said(capsys, "report", str(out / "records.jsonl"))
     assert len(table.splitlines()) == 4
+    assert said(capsys, "report", str(out / "records.jsonl"), *drawn) == ("", "")
     assert picture.stat().st_size > 10_000
     _, problem = said(capsys, "report", str(out), *drawn[:2], code=2)
     assert "--against and --metric are of --plot FILE" in problem
