@@ -35,20 +35,18 @@ class Point:
     seeds: int
 
 
-def curves(groups: Sequence[Group], key: str, metric: str | None = None) -> dict[str, list[Point]]:
-    """The points of each curve, by its title; a title names what else was changed in a recipe.
+def comparable(groups: Sequence[Group], key: str) -> dict[str, list[Group]]:
+    """The groups of each curve, by its title, which names what else was changed in a recipe.
 
     Args:
         groups: Runs; those whose recipes have no such number, or that share it with no others, are
             left out.
         key: A number of recipes, as ``--set`` spells it.
-        metric: As records name it; by default the first of the test.
 
     Raises:
-        ConfigError: No runs differ in this number, or there is no such metric.
+        ConfigError: No runs differ in this number.
     """
-    metric = metric or first_of_test(groups[0].first.metrics)
-    found: dict[str, list[Point]] = {}
+    found: dict[str, list[Group]] = {}
     known: dict[str, None] = {}
     for group in groups:
         numbers = numbers_of(group)
@@ -56,13 +54,13 @@ def curves(groups: Sequence[Group], key: str, metric: str | None = None) -> dict
         if key in numbers:
             others = [text for text in group.first.overrides if not text.startswith(f"{key}=")]
             title = " ".join([group.first.model, "on", group.first.dataset, *others])
-            found.setdefault(title, []).append(point(group, numbers[key], metric))
-    found = {title: points for title, points in found.items() if len(points) > 1}
+            found.setdefault(title, []).append(group)
+    found = {title: runs for title, runs in found.items() if len(runs) > 1}
     if not found:
         raise ConfigError(
             f"no runs differ in {key}{nearest(key, known)}; their recipes have {', '.join(known)}"
         )
-    return {title: sorted(points, key=lambda p: p.value) for title, points in found.items()}
+    return found
 
 
 def numbers_of(group: Group) -> dict[str, float]:
@@ -72,31 +70,38 @@ def numbers_of(group: Group) -> dict[str, float]:
     return {name: value for name, value in flat.items() if type(value) in (int, float)}
 
 
-def point(group: Group, value: float, metric: str) -> Point:
-    """One group's place."""
-    figures = []
-    for record in group.records:
-        expect_metric(metric, group.title, record.metrics)
-        figures.append(record.metrics[metric])
-    spread = stdev(figures) if len(figures) > 1 else 0.0
-    return Point(value, mean(figures), spread, len(figures))
+def points(groups: Sequence[Group], key: str, metric: str) -> list[Point]:
+    """Each group's place, from left to right.
+
+    Raises:
+        ConfigError: A record has no such metric.
+    """
+    found = []
+    for group in groups:
+        for record in group.records:
+            expect_metric(metric, group.title, record.metrics)
+        figures = [record.metrics[metric] for record in group.records]
+        spread = stdev(figures) if len(figures) > 1 else 0.0
+        found.append(Point(numbers_of(group)[key], mean(figures), spread, len(figures)))
+    return sorted(found, key=lambda point: point.value)
 
 
 def draw_against(groups: Sequence[Group], key: str, metric: str | None, path: Path) -> None:
-    """Write the `curves` as a PNG; bars are the standard deviation over seeds.
+    """Write a PNG with a curve for the runs that differ in one number; bars are over seeds.
 
     Raises:
         BackendUnavailable: Matplotlib is not installed.
         ConfigError: No runs differ in this number, or there is no such metric.
         DataFileError: The file cannot be written.
     """
-    metric = metric or first_of_test(groups[0].first.metrics)
-    found = curves(groups, key, metric)
-    values = sorted({point.value for points in found.values() for point in points})
+    found = comparable(groups, key)
+    metric = metric or first_of_test(next(iter(found.values()))[0].first.metrics)
+    curves = {title: points(runs, key, metric) for title, runs in found.items()}
+    values = sorted({point.value for curve in curves.values() for point in curve})
     with picture(path, key, metric) as axes:
-        for title, points in found.items():
-            seeds = ", ".join(str(count) for count in sorted({p.seeds for p in points}))
-            places, means, spreads = zip(*((p.value, p.mean, p.std) for p in points), strict=True)
+        for title, curve in curves.items():
+            seeds = ", ".join(str(count) for count in sorted({p.seeds for p in curve}))
+            places, means, spreads = zip(*((p.value, p.mean, p.std) for p in curve), strict=True)
             label = f"{title}, seeds: {seeds}"
             axes.errorbar(places, means, spreads, marker="o", capsize=3, label=label)
         if values[0] > 0:

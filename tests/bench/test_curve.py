@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from neighborgraph.bench.curve import Point, curves, draw_against, draw_over_time
+from neighborgraph.bench.curve import (
+    Point,
+    comparable,
+    draw_against,
+    draw_over_time,
+    points,
+)
 from neighborgraph.bench.history import History
 from neighborgraph.bench.record import Record
 from neighborgraph.bench.report import Group, group_records
@@ -55,10 +61,13 @@ def groups() -> list[Group]:
 
 
 def test_points_of_each_curve(groups: list[Group]) -> None:
-    found = curves(groups, "sampling.nodes")
+    found = comparable(groups, "sampling.nodes")
     assert list(found) == ["largegt on cora", "largegt on cora model.codes=9"]
-    assert [p.value for p in found["largegt on cora model.codes=9"]] == [4, 8]
-    own, typed = found["largegt on cora"]
+    nine, plain = (
+        points(found[title], "sampling.nodes", "test_acc") for title in reversed(list(found))
+    )
+    assert [p.value for p in nine] == [4, 8]
+    own, typed = plain
     assert own == Point(20, 0.7, 0.0, 1)  # the default recipe's K
     assert (typed.value, typed.seeds) == (64, 2)
     assert typed.mean == pytest.approx(0.85)
@@ -74,18 +83,20 @@ def test_picture(groups: list[Group], tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["sampling.node", "data.row_normalize", "optimizer.lr"])
 def test_what_no_runs_differ_in_is_refused(key: str, groups: list[Group]) -> None:
     with pytest.raises(ConfigError, match=f"no runs differ in {key}"):
-        curves(groups, key)
+        comparable(groups, key)
 
 
-def test_the_metric_can_be_named(groups: list[Group]) -> None:
+def test_any_metric_is_drawn_that_the_compared_runs_have(
+    groups: list[Group], tmp_path: Path
+) -> None:
     ranked = replace(groups[0].first, metrics={"test_recall@20": 0.3, "test_ndcg@20": 0.2})
-    other = replace(ranked, overrides=())
-    found = curves(group_records([ranked, other]), "sampling.nodes", "test_ndcg@20")
-    assert [p.mean for p in found["largegt on cora"]] == [0.2, 0.2]
-    found = curves(group_records([ranked, other]), "sampling.nodes")
-    assert [p.mean for p in found["largegt on cora"]] == [0.3, 0.3]
+    alone = replace(ranked, model="largegt-local", overrides=(), metrics={"test_rocauc": 0.5})
+    runs = group_records([alone, ranked, replace(ranked, overrides=())])
+    (compared,) = comparable(runs, "sampling.nodes").values()
+    assert [p.mean for p in points(compared, "sampling.nodes", "test_ndcg@20")] == [0.2, 0.2]
+    draw_against(runs, "sampling.nodes", None, tmp_path / "curve.png")
     with pytest.raises(ConfigError, match="has no 'test_acc'; it has test_recall@20"):
-        curves(group_records([ranked, other]), "sampling.nodes", "test_acc")
+        draw_against(runs, "sampling.nodes", "test_acc", tmp_path / "curve.png")
 
 
 def test_a_picture_comes_out(tmp_path: Path) -> None:
