@@ -1,12 +1,12 @@
 """Argument checks with one wording: argument, what was found, where, and what is allowed."""
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from neighborgraph.errors import DeviceError, DtypeError, InputError
+from neighborgraph.errors import CheckpointError, DeviceError, DtypeError, InputError
 
 FLOAT_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 INDEX_DTYPES = (torch.int32, torch.int64)
@@ -50,6 +50,24 @@ def expect_same_device(**tensors: Tensor | None) -> None:
         if device != first:
             raise DeviceError(
                 f"{first_name} is on {first} but {name} is on {device}; move one with .to(...)"
+            )
+
+
+def expect_same_tensors(
+    owner: str, saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> None:
+    """Refuse the checkpoint of another model or memory, naming the tensors that differ."""
+    if saved.keys() != wanted.keys():
+        names = sorted(saved.keys() ^ wanted.keys())[:10]
+        raise CheckpointError(
+            f"the checkpoint belongs to another {owner}: {', '.join(names)} are not in both"
+        )
+    for name, tensor in wanted.items():
+        there = saved[name]
+        if there.shape != tensor.shape or there.dtype != tensor.dtype:
+            raise CheckpointError(
+                f"the checkpoint belongs to another {owner}: {name} is {list(there.shape)} "
+                f"{there.dtype} there and {list(tensor.shape)} {tensor.dtype} here"
             )
 
 

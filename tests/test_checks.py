@@ -8,11 +8,12 @@ from neighborgraph.checks import (
     INDEX_DTYPES,
     expect_dtype,
     expect_same_device,
+    expect_same_tensors,
     expect_shape,
     expect_tensor,
     nearest,
 )
-from neighborgraph.errors import DeviceError, DtypeError, InputError
+from neighborgraph.errors import CheckpointError, DeviceError, DtypeError, InputError
 
 
 def test_tensor() -> None:
@@ -62,6 +63,17 @@ def test_same_device() -> None:
         expect_same_device(x=here, y=here, z=there)
     with pytest.raises(DeviceError, match=r"^y is on meta but z is on cpu"):
         expect_same_device(x=None, y=there, z=here)
+
+
+def test_same_tensors() -> None:
+    wanted = {"weight": torch.ones(2, 3), "bias": torch.ones(2)}
+    expect_same_tensors("model", dict(wanted), wanted)
+    with pytest.raises(CheckpointError, match=r"another model: bias are not in both"):
+        expect_same_tensors("model", {"weight": wanted["weight"]}, wanted)
+    other = wanted | {"bias": torch.ones(2).double()}
+    message = r"another memory: bias is \[2\] torch.float64 there and \[2\] torch.float32 here"
+    with pytest.raises(CheckpointError, match=message):
+        expect_same_tensors("memory", other, wanted)
 
 
 def test_nearest() -> None:

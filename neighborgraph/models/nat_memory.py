@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neighborgraph.checks import expect_dtype
-from neighborgraph.errors import CheckpointError
+from neighborgraph.checks import expect_dtype, expect_same_tensors
 from neighborgraph.ops import Hashed, NeighborTable, Recent
 
 
@@ -75,20 +74,9 @@ class NATMemory:
             CheckpointError: It was of another model, or of another number of nodes.
         """
         own = self.tensors()
-        if own.keys() != tensors.keys():
-            raise CheckpointError(
-                f"the memory holds {', '.join(sorted(tensors))}, but this one has "
-                f"{', '.join(sorted(own))}; load it into one of the same model"
-            )
+        expect_same_tensors("memory", tensors, own)
         for name, tensor in own.items():
-            there = tensors[name]
-            if tensor.shape != there.shape or tensor.dtype != there.dtype:
-                raise CheckpointError(
-                    f"{name} of the memory is {list(there.shape)} {there.dtype}, but here it is "
-                    f"{list(tensor.shape)} {tensor.dtype}; load it into one of the same model and "
-                    "number of nodes"
-                )
-            tensor.copy_(there)
+            tensor.copy_(tensors[name])
 
     def self_vectors(self, node: Tensor, channels: int) -> Tensor:
         """[..., d] the stored self representations of nodes; of a negative one any."""

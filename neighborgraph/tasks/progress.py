@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neighborgraph.checks import expect_same_tensors
 from neighborgraph.errors import CheckpointError
 from neighborgraph.tasks.base import NOTHING, Evaluation, Memory
 from neighborgraph.tasks.checkpoint import Checkpoint, Checkpoints
@@ -146,7 +147,7 @@ class Progress:
             log.warning("skipped a damaged checkpoint: %s", reason)
         state, tensors = checkpoint.state, checkpoint.tensors
         expect_same_run(state["identity"], self.identity)
-        expect_same_shapes(part(tensors, "model."), self.model.state_dict())
+        expect_same_tensors("model", part(tensors, "model."), self.model.state_dict())
         if ("random.cuda" in tensors) != (self.device.type == "cuda"):
             raise CheckpointError(
                 f"the checkpoint was made on another kind of device than {self.device}, so its "
@@ -190,19 +191,3 @@ def expect_same_run(saved: dict[str, Any], wanted: dict[str, Any]) -> None:
             f"the checkpoint belongs to another run: {'; '.join(differing)}. Use the same "
             "settings, or another folder with --out"
         )
-
-
-def expect_same_shapes(saved: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
-    """Refuse a checkpoint of another model, naming the parameters that differ."""
-    if saved.keys() != wanted.keys():
-        names = sorted(saved.keys() ^ wanted.keys())[:10]
-        raise CheckpointError(
-            f"the checkpoint belongs to another model: {', '.join(names)} are not in both"
-        )
-    for name, tensor in wanted.items():
-        there = saved[name]
-        if there.shape != tensor.shape or there.dtype != tensor.dtype:
-            raise CheckpointError(
-                f"the checkpoint belongs to another model: {name} is {list(there.shape)} "
-                f"{there.dtype} there and {list(tensor.shape)} {tensor.dtype} here"
-            )
