@@ -12,7 +12,7 @@ from neighborgraph.jit import driver
 from neighborgraph.paths import cache_root, data_root
 from neighborgraph.version import __version__
 
-PACKAGES = ("numba", "torch-geometric", "scikit-learn", "safetensors", "cuda-core", "ogb", "py-tgb")
+PACKAGES = ("numba", "torch-geometric", "scikit-learn", "safetensors", "cuda-core", "ogb")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
