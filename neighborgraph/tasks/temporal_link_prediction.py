@@ -107,9 +107,10 @@ class TemporalLinkPrediction(Task):
 
     def negatives(self, part: str, count: int, size: int, epoch: int) -> Tensor:
         """[count, size] destinations, drawn from those of a part of the stream."""
-        generator, pool = keyed_generator(self.device, self.seed, epoch), self.pools[part]
-        shape = count, size
-        return pool[torch.randint(len(pool), shape, generator=generator, device=self.device)]
+        pool, host = self.pools[part], torch.device("cpu")
+        # Drawn on the host, so that every device is asked about the same negatives.
+        generator = keyed_generator(host, self.seed, epoch)
+        return pool[torch.randint(len(pool), (count, size), generator=generator).to(self.device)]
 
     def batches(self, model: nn.Module, epoch: int) -> Iterator[tuple[Tensor, ...]]:
         """Sources, destinations and negatives, times and ids; the last batch may be smaller."""
