@@ -1,4 +1,4 @@
-"""Curves of runs: a metric over the seconds of training, or against one number of the recipes."""
+"""Curves: a metric over time or against a number of the recipes, and speed over a stream."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,7 +8,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from neighborgraph.bench.history import History
-from neighborgraph.bench.measurement import writing
+from neighborgraph.bench.long_stream import LONG_STREAMS, speed
+from neighborgraph.bench.measurement import Measurement, writing
 from neighborgraph.bench.plot import DOTS_PER_INCH, expect_matplotlib
 from neighborgraph.bench.report import Group
 from neighborgraph.checks import nearest
@@ -130,6 +131,26 @@ def draw_over_time(histories: Sequence[History], metric: str | None, path: Path)
             labels.pop(name, None)
             axes.plot(seconds, values, color=f"C{names.index(name)}", marker=".", label=label)
         axes.set_xscale("log")
+
+
+def draw_over_events(rows: Sequence[Measurement], path: Path) -> None:
+    """Write a PNG with a curve over the events seen for each policy of each long stream.
+
+    Raises:
+        BackendUnavailable: Matplotlib is not installed.
+        DataFileError: The file cannot be written.
+    """
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        if row.timing is not None:
+            stream = LONG_STREAMS[row.graph]
+            title = f"{row.form}, {stream.nodes:,} x {stream.slots}, batches of {stream.batch:,}"
+            point = row.edges / 1e6, speed(stream, row.timing)
+            curves.setdefault(title, []).append(point)
+    with picture(path, "million events seen", "million events a second") as axes:
+        for title, curve in curves.items():
+            axes.plot(*zip(*curve, strict=True), marker=".", label=title)
+        axes.set_ylim(bottom=0)
 
 
 @contextmanager

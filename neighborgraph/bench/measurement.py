@@ -159,7 +159,7 @@ def page(
         f"- Commit: {circumstances.commit or 'unknown'}\n"
         f"- Command: `{circumstances.command}`\n"
         + (f"- Records: [{record}]({record})\n" if record else "")
-        + (f"\n![Bars of the times below]({picture})\n" if picture else "")
+        + (f"\n![The rows below, drawn]({picture})\n" if picture else "")
         + f"\n{table(rows)}\n"
     )
 

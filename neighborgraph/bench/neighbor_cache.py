@@ -145,11 +145,9 @@ Make = Callable[[Stream, list[Tensor]], Callable[[Tensor], Any]]
 class Play:
     """A table that events are inserted into without end."""
 
-    def __init__(self, policy: Recent | Hashed, stream: Stream, ends: list[Tensor]) -> None:
-        self.table = NeighborTable.empty(stream.nodes, policy, device=ends[0].device)
+    def __init__(self, policy: Recent | Hashed, nodes: int, device: torch.device) -> None:
+        self.table = NeighborTable.empty(nodes, policy, device=device)
         self.next = 0
-        for number in range(stream.fillings):
-            self.insert(ends[number % BATCHES])
 
     def insert(self, ends: Tensor) -> None:
         """A batch, whose times are its events."""
@@ -168,9 +166,17 @@ class Play:
         self.insert(ends)
 
 
+def filled(policy: Recent | Hashed, stream: Stream, ends: list[Tensor]) -> Play:
+    """A table with what a stream has before anything is timed."""
+    play = Play(policy, stream.nodes, ends[0].device)
+    for number in range(stream.fillings):
+        play.insert(ends[number % BATCHES])
+    return play
+
+
 def played(policy: Callable[[int], Recent | Hashed], method: str) -> Make:
     """One of the methods of `Play`."""
-    return lambda stream, ends: getattr(Play(policy(stream.slots), stream, ends), method)
+    return lambda stream, ends: getattr(filled(policy(stream.slots), stream, ends), method)
 
 
 def copied(entry_bytes: int, place_bytes: int) -> Make:
@@ -232,9 +238,12 @@ def stages_of(policy: Callable[[int], Recent | Hashed]) -> dict[str, dict[str, t
     }
 
 
+POLICIES: dict[str, Callable[[int], Recent | Hashed]] = {
+    "recent": Recent,
+    "hashed 0.9": lambda slots: Hashed(slots, 0.9),
+}
 FORMS = {
-    "recent": stages_of(Recent),
-    "hashed 0.9": stages_of(lambda slots: Hashed(slots, 0.9)),
+    **{name: stages_of(policy) for name, policy in POLICIES.items()},
     "LastNeighborLoader": {
         "query + insert": {
             "ours": ("ours", loaded(our_loader)),

@@ -13,7 +13,9 @@ import torch
 from neighborgraph.bench import largegt
 from neighborgraph.bench.build import FEWEST_EDGES, build_rows
 from neighborgraph.bench.cases import OPERATORS, PARSERS, Case, chosen_cases
+from neighborgraph.bench.curve import draw_over_events
 from neighborgraph.bench.kernels import measure_cases
+from neighborgraph.bench.long_stream import chosen_long_streams, long_stream_rows
 from neighborgraph.bench.measurement import (
     Circumstances,
     Measurement,
@@ -36,7 +38,10 @@ from neighborgraph.cli.device import choose_device
 from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.interrupt import Stopped
 
-OPS = (*PARSERS, "build", "largegt", "neighbor_cache", "sample", "recommend", "stream", "topk")
+OPS = (
+    *(*PARSERS, "build", "largegt", "long_stream", "neighbor_cache"),
+    *("sample", "recommend", "stream", "topk"),
+)
 DEFAULT_EDGES = 1_000_000
 
 EPILOG = """\
@@ -84,7 +89,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--json", type=Path, metavar="FILE", help="write one record a row, as soon as it is known")
     add(OPTION, action="store_true", help="keep what --json FILE has, and go on from there")
     add("--markdown", type=Path, metavar="FILE", help="write the table as a page")
-    add("--plot", type=Path, metavar="FILE", help="draw the bars as a PNG")
+    add(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw the bars, or the curves of long_stream, as a PNG",
+    )
 
 
 def positive(text: str) -> float:
@@ -172,6 +182,7 @@ def chosen_rows(
     )
     catalogues = chosen_catalogues(options.graphs, device.type) if "topk" in ops else []
     streams = chosen_streams(options.graphs, device.type) if "neighbor_cache" in ops else []
+    long = chosen_long_streams(options.graphs, device.type) if "long_stream" in ops else []
     peers = chosen_peers(options.peers)
 
     def measured() -> Iterator[Measurement]:
@@ -180,6 +191,8 @@ def chosen_rows(
             yield from build_rows(options.edges or DEFAULT_EDGES, device, options.seconds)
         for stream in streams:
             yield from neighbor_cache_rows(stream, device, options.seconds, peers)
+        for stream in long:
+            yield from long_stream_rows(stream, device)
         if "sample" in ops:
             for graph in options.graphs or [DEFAULT_GRAPHS[device.type]]:
                 yield from sampling_rows(graph, device, options.seconds, peers="pyg" in peers)
@@ -251,5 +264,7 @@ def report(
         record = options.json.name if options.json else ""
         picture = options.plot.name if options.plot else ""
         write_text(options.markdown, page(rows, circumstances, record, picture))
-    if options.plot:
+    if options.plot and {row.op for row in rows} == {"long_stream"}:
+        draw_over_events(rows, options.plot)
+    elif options.plot:
         draw(rows, circumstances, options.plot)

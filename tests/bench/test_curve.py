@@ -5,15 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from neighborgraph.bench.curve import (
     Point,
     comparable,
     draw_against,
+    draw_over_events,
     draw_over_time,
     points,
 )
 from neighborgraph.bench.history import History
+from neighborgraph.bench.long_stream import LONG_STREAMS, long_stream_rows
 from neighborgraph.bench.record import Record
 from neighborgraph.bench.report import Group, group_records
 from neighborgraph.errors import BackendUnavailable, ConfigError, DataFileError
@@ -118,3 +121,9 @@ def test_without_matplotlib(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BackendUnavailable, match="neighborgraph\\[plot\\]"):
         draw_over_time(HISTORIES, "test_acc", tmp_path / "curves.png")
+
+
+def test_speed_over_the_events_of_a_stream(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "stream.png"
+    draw_over_events(list(long_stream_rows(LONG_STREAMS["tiny"], torch.device("cpu"))), path)
+    assert path.stat().st_size > 10_000

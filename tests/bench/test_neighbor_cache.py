@@ -7,8 +7,8 @@ from neighborgraph.bench.neighbor_cache import (
     DEFAULT_STREAMS,
     FORMS,
     STREAMS,
-    Play,
     chosen_streams,
+    filled,
     neighbor_cache_rows,
 )
 from neighborgraph.errors import ConfigError
@@ -47,7 +47,7 @@ def test_tables_are_filled_and_batches_differ() -> None:
     ends = stream.ends(CPU)
     assert len({part.sum().item() for part in ends}) == len(ends)
     assert all(0 <= part.min() and part.max() < 300 for part in ends)
-    play = Play(Recent(stream.slots), stream, ends)
+    play = filled(Recent(stream.slots), stream, ends)
     assert play.next == stream.fillings * stream.batch
     play.step(ends[0])
     assert play.table.last_event.item() == play.next - 1

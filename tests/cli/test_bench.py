@@ -39,6 +39,13 @@ def test_build(capsys) -> None:
     assert "s, 1,000 edges" in lines[2]
 
 
+def test_curves_of_a_long_stream(capsys, tmp_path: Path) -> None:
+    typed = ["bench", "long_stream", "--graphs", "tiny", "--device", "cpu"]
+    assert main([*typed, "--plot", str(tmp_path / "stream.png")]) == 0
+    assert capsys.readouterr().out.count("| long_stream | ") == 40
+    assert (tmp_path / "stream.png").stat().st_size > 10_000
+
+
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
