@@ -1,6 +1,7 @@
 """Temporal link prediction: events of a stream, told from drawn ones by what was before."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Protocol, final
 
 import torch
@@ -12,6 +13,7 @@ from neighborgraph.graph import Events
 from neighborgraph.tasks.base import Evaluation, Memory, Task
 from neighborgraph.tasks.metrics import average_precision, mean_of_parts, mrr, roc_auc_of
 from neighborgraph.tasks.randomness import keyed_generator
+from neighborgraph.tasks.recorded import Recorded
 from neighborgraph.tasks.step import CapturedStep, Step
 
 VAL, TEST, RANKED = 2**32 - 1, 2**32 - 2, 2**32 - 3
@@ -20,6 +22,9 @@ VAL, TEST, RANKED = 2**32 - 1, 2**32 - 2, 2**32 - 3
 
 class StreamModel(Protocol):
     """What a model must offer; `neighborgraph.models.TemporalModel` does."""
+
+    is_recordable: bool
+    """Whether every batch of a shape takes the same operations, none of which waits for a GPU."""
 
     def memory(self, num_nodes: int, *, time_dtype: torch.dtype, device: torch.device) -> Memory:
         """A memory in which nothing has happened."""
@@ -122,9 +127,18 @@ class TemporalLinkPrediction(Task):
 
     def step(self, model: nn.Module, adam: torch.optim.Adam) -> Step:
         """Recorded on a GPU, where the host would be slower than the device."""
-        if self.device.type == "cuda":
+        if self.records(model):
             return CapturedStep(self.loss, model, adam)
         return super().step(model, adam)
+
+    def records(self, model: nn.Module) -> bool:
+        """Whether operations are recorded in CUDA graphs."""
+        return self.device.type == "cuda" and bool(model.is_recordable)
+
+    def often(self, function: Callable[..., Any], model: nn.Module) -> Callable[..., Any]:
+        """A function of a model and a batch, as one of a batch that is called for many of them."""
+        bound = partial(function, model)
+        return Recorded(bound, self.device) if self.records(model) else bound
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """Binary cross entropy of the events plus that of the negatives, each a mean."""
@@ -153,11 +167,12 @@ class TemporalLinkPrediction(Task):
     def evaluate(self, model: nn.Module) -> Evaluation:
         """One minus the validation's average precision, and the metrics."""
         self.replay(model, self.past)
+        predict = self.often(self.predict, model)
         val, test = self.split.val, self.split.test
         selecting = ~self.split.is_new(val)
-        scores = self.scores(model, val, self.negatives("val", 1, len(val), VAL))
+        scores = self.scores(predict, val, self.negatives("val", 1, len(val), VAL))
         metrics = self.judged("val", scores[:, selecting])
-        scores = self.scores(model, test, self.negatives("test", 1, len(test), TEST))
+        scores = self.scores(predict, test, self.negatives("test", 1, len(test), TEST))
         metrics |= self.judged("test", scores)
         metrics["test_all_ap"] = average_precision(*scores).item()
         metrics["test_all_auc"] = roc_auc_of(*scores).item()
@@ -175,27 +190,35 @@ class TemporalLinkPrediction(Task):
         self.replay(model, self.past)
         self.replay(model, self.split.val)
         test = self.split.test
-        scores = self.scores(model, test, self.negatives("test", self.ranked, len(test), RANKED))
+        negatives = self.negatives("test", self.ranked, len(test), RANKED)
+        scores = self.scores(self.often(self.predict, model), test, negatives)
         return {"test_mrr": mrr(scores[0], scores[1:].t())}
 
     def replay(self, model: nn.Module, events: Events) -> None:
         """Let events happen without a score; from the first event on, in an empty memory."""
-        stream: StreamModel = model  # pyright: ignore[reportAssignmentType]
         if events is self.past:
             self.memory.reset()
+        happen = self.often(self.happen, model)
         for batch in events.batches(self.batch_size):
-            node = torch.cat([batch.source, batch.destination])
-            ends = stream.look(self.memory, node, batch.time.repeat(2), self.feature)
-            sources, destinations = ends.split(len(batch))
-            stream.insert(self.memory, sources, destinations, batch.event)
+            happen(batch.source, batch.destination, batch.time, batch.event)
 
-    def scores(self, model: nn.Module, events: Events, negatives: Tensor) -> Tensor:
+    def happen(
+        self, model: nn.Module, source: Tensor, destination: Tensor, time: Tensor, event: Tensor
+    ) -> None:
+        """Insert a batch."""
+        stream: StreamModel = model  # pyright: ignore[reportAssignmentType]
+        node = torch.cat([source, destination])
+        ends = stream.look(self.memory, node, time.repeat(2), self.feature)
+        sources, destinations = ends.split(len(source))
+        stream.insert(self.memory, sources, destinations, event)
+
+    def scores(self, predict: Callable[..., Tensor], events: Events, negatives: Tensor) -> Tensor:
         """[1 + R, e] scores of a part of the stream, which happens meanwhile."""
         size = self.judged_size
         parts = zip(events.batches(size), negatives.split(size, dim=1), strict=True)
         return torch.cat(
             [
-                self.predict(model, batch.source, batch.destination, drawn, batch.time, batch.event)
+                predict(batch.source, batch.destination, drawn, batch.time, batch.event)
                 for batch, drawn in parts
             ],
             dim=1,
