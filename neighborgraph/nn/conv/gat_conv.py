@@ -5,7 +5,6 @@ from typing import Any
 import torch_geometric.nn
 from torch import Tensor
 from torch.nn import functional as F
-from torch_geometric.nn import Linear
 from torch_geometric.typing import Adj, OptPairTensor, OptTensor, Size
 
 from neighborgraph.nn.conv.adjacency import edge_index_of, graph_of, num_nodes_of
@@ -20,6 +19,7 @@ from neighborgraph.nn.conv.attention import (
     without_replaced,
 )
 from neighborgraph.nn.conv.fused import Fused, Path, for_pyg, wants_grad, width_refusal
+from neighborgraph.nn.conv.projection import add_bias, inner_by_head, is_plain
 from neighborgraph.ops import Additive, attend, attend_with_weights
 
 
@@ -130,13 +130,13 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
         lin_source: Any = self.lin_src if self.lin is None else self.lin
         lin_target: Any = self.lin_dst if self.lin is None else self.lin
         value = lin_source(source).view(-1, self.heads, self.out_channels)
-        alpha_source = (value * self.att_src).sum(-1, keepdim=True)
+        if target is source and lin_target is lin_source:
+            return value, *inner_by_head(value, self.att_src, self.att_dst)
+        (alpha_source,) = inner_by_head(value, self.att_src)
         if target is None:
             return value, alpha_source, alpha_source.new_zeros(num_rows, self.heads, 1)
-        at_target = value
-        if target is not source or lin_target is not lin_source:
-            at_target = lin_target(target).view(-1, self.heads, self.out_channels)
-        return value, alpha_source, (at_target * self.att_dst).sum(-1, keepdim=True)
+        at_target = lin_target(target).view(-1, self.heads, self.out_channels)
+        return value, alpha_source, *inner_by_head(at_target, self.att_dst)
 
     def edge_scores(self, features: Tensor) -> Tensor:
         """The shares [e', H] of edges in the scores.
@@ -146,7 +146,7 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
         """
         lin: Any = self.lin_edge
         shape = self.heads, self.out_channels
-        if type(lin) is not Linear or lin._forward_hooks or lin._forward_pre_hooks:
+        if not is_plain(lin):
             return (lin(features).view(-1, *shape) * self.att_edge).sum(-1)
         weight = lin.weight.view(*shape, lin.in_channels)
         return F.linear(features, (weight * self.att_edge.view(*shape, 1)).sum(1))
@@ -156,4 +156,4 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
         out = merge_heads(self, out)
         if self.res is not None and target is not None:
             out = out + self.res(target)
-        return out if self.bias is None else out + self.bias
+        return add_bias(out, self.bias)

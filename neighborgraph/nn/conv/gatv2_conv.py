@@ -19,6 +19,7 @@ from neighborgraph.nn.conv.attention import (
     without_replaced,
 )
 from neighborgraph.nn.conv.fused import Fused, Path, for_pyg, wants_grad, width_refusal
+from neighborgraph.nn.conv.projection import add_bias
 from neighborgraph.ops import Additive, attend, attend_with_weights
 
 
@@ -128,4 +129,4 @@ class GATv2Conv(Fused, torch_geometric.nn.GATv2Conv):
         out = merge_heads(self, out)
         if self.res is not None:
             out = out + self.res(target)
-        return out if self.bias is None else out + self.bias
+        return add_bias(out, self.bias)

@@ -6,6 +6,7 @@ from torch_geometric.typing import Adj, OptTensor
 
 from neighborgraph.nn.conv.fused import Fused, Path, wants_grad
 from neighborgraph.nn.conv.normalized import normal_refusal, normalized
+from neighborgraph.nn.conv.projection import add_bias
 from neighborgraph.nn.conv.reduction import weighted_for_pyg
 
 
@@ -66,4 +67,4 @@ class GCNConv(Fused, torch_geometric.nn.GCNConv):
             transpose=wants_grad(self, message),
         )
         out = adjacency.propagate(message)
-        return out if self.bias is None else out + self.bias
+        return add_bias(out, self.bias)

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from torch_geometric.typing import Adj, OptPairTensor, Size
 
 from neighborgraph.nn.conv.fused import Fused, Path, for_pyg
+from neighborgraph.nn.conv.projection import project
 from neighborgraph.nn.conv.reduction import (
     REDUCTIONS,
     reduce_neighbors,
@@ -61,7 +62,9 @@ class SAGEConv(Fused, torch_geometric.nn.SAGEConv):
         if self.project:
             source = self.lin(source).relu()
         weight = stored_weight(edge_index)
-        out = self.lin_l(reduce_neighbors(self, edge_index, source, target, weight, size))
+        (out,) = project(
+            reduce_neighbors(self, edge_index, source, target, weight, size), self.lin_l
+        )
         if self.root_weight and target is not None:
             out = out + self.lin_r(target)
         return F.normalize(out, p=2.0, dim=-1) if self.normalize else out

@@ -16,6 +16,7 @@ from neighborgraph.nn.conv.attention import (
     weights_refusal,
 )
 from neighborgraph.nn.conv.fused import Fused, Path, for_pyg, wants_grad, width_refusal
+from neighborgraph.nn.conv.projection import project
 from neighborgraph.ops import attend, attend_with_weights
 
 
@@ -96,8 +97,8 @@ class TransformerConv(Fused, torch_geometric.nn.TransformerConv):
             return super().forward(x, for_pyg(edge_index), edge_attr, return_attention_weights)
         source, target = (x, x) if isinstance(x, Tensor) else x
         heads = self.heads, self.out_channels
-        query = self.lin_query(target).view(-1, *heads)
-        key, value = (lin(source).view(-1, *heads) for lin in (self.lin_key, self.lin_value))
+        query, key, value, root = self.projections(source, target)
+        query, key, value = (part.view(-1, *heads) for part in (query, key, value))
         num_nodes, transpose = (source.shape[0], target.shape[0]), wants_grad(self, query, value)
         graph = graph_of(edge_index, num_nodes, transpose=transpose)
         edge = None
@@ -110,14 +111,26 @@ class TransformerConv(Fused, torch_geometric.nn.TransformerConv):
             out, alpha = attend_with_weights(graph, query, key, value, edge=edge)
         else:
             out, alpha = attend(graph, query, key, value, edge=edge, dropout=dropout), None
-        out = self.with_root(merge_heads(self, out.to(score_dtype(value))), target)
+        out = self.with_root(merge_heads(self, out.to(score_dtype(value))), root)
         return out if alpha is None else (out, (edge_index, alpha.to(score_dtype(value))))
 
-    def with_root(self, out: Tensor, target: Tensor) -> Tensor:
+    def projections(
+        self, source: Tensor, target: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Query, key and value, and what a node makes of itself."""
+        at_source = self.lin_key, self.lin_value
+        at_target = (self.lin_query, self.lin_skip) if self.root_weight else (self.lin_query,)
+        if source is target:
+            key, value, query, *root = project(source, *at_source, *at_target)
+        else:
+            key, value = project(source, *at_source)
+            query, *root = project(target, *at_target)
+        return query, key, value, root[0] if root else None
+
+    def with_root(self, out: Tensor, root: Tensor | None) -> Tensor:
         """The output with what a node makes of itself."""
-        if not self.root_weight:
+        if root is None:
             return out
-        root = self.lin_skip(target)
         if self.lin_beta is None:
             return out + root
         beta = self.lin_beta(torch.cat([out, root, out - root], dim=-1)).sigmoid()
