@@ -131,12 +131,14 @@ class GATConv(Fused, torch_geometric.nn.GATConv):
         lin_target: Any = self.lin_dst if self.lin is None else self.lin
         value = lin_source(source).view(-1, self.heads, self.out_channels)
         if target is source and lin_target is lin_source:
-            return value, *inner_by_head(value, self.att_src, self.att_dst)
+            alpha_source, alpha_target = inner_by_head(value, self.att_src, self.att_dst)
+            return value, alpha_source, alpha_target
         (alpha_source,) = inner_by_head(value, self.att_src)
         if target is None:
             return value, alpha_source, alpha_source.new_zeros(num_rows, self.heads, 1)
         at_target = lin_target(target).view(-1, self.heads, self.out_channels)
-        return value, alpha_source, *inner_by_head(at_target, self.att_dst)
+        (alpha_target,) = inner_by_head(at_target, self.att_dst)
+        return value, alpha_source, alpha_target
 
     def edge_scores(self, features: Tensor) -> Tensor:
         """The shares [e', H] of edges in the scores.

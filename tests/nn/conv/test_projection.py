@@ -26,7 +26,7 @@ def nodes(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
 
 def results(outputs: tuple[Tensor, ...], wanted: list[Tensor]) -> list[Tensor]:
     """Outputs, and gradients of a sum that tells all entries apart."""
-    total = sum((y * nodes(*y.shape, dtype=y.dtype)).sum() for y in outputs)
+    total = torch.stack([(y * nodes(*y.shape, dtype=y.dtype)).sum() for y in outputs]).sum()
     return [*outputs, *torch.autograd.grad(total, wanted)]
 
 
@@ -48,7 +48,7 @@ class TestProject:
     def test_a_frozen_layer_gets_no_gradient(self, frozen: int) -> None:
         modules = linears()
         modules[frozen].requires_grad_(False)
-        sum(y.sum() for y in project(nodes(4, 5), *modules)).backward()
+        torch.cat(project(nodes(4, 5), *modules), dim=1).sum().backward()
         for number, module in enumerate(modules):
             for parameter in module.parameters():
                 assert (parameter.grad is None) == (number == frozen)
