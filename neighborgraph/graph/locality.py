@@ -30,10 +30,11 @@ import torch
 from torch import Tensor
 
 MOVES = 8
-"""Half of the nodes move in each, so every node is asked half as often."""
+"""Half of the nodes are asked in each, so every node is asked half as often."""
 SWEEPS = 6
-FEWEST_NODES = 8
-"""A level smaller than this, or not smaller than its last by a quarter, is the top one."""
+FEWEST_NODES = 16
+"""A level smaller than this, or one whose clusters are more than three quarters of its nodes, is
+the top one. Names of so many nodes have a bit for each two of the moves."""
 FRACTION = 256
 """Mean positions are whole multiples of 1 / FRACTION."""
 SEED = 0
@@ -74,7 +75,7 @@ def locality_order(row: Tensor, col: Tensor, num_nodes: int) -> Tensor:
     generator = torch.Generator().manual_seed(SEED)
     level = undirected(row, col, num_nodes)
     levels: list[tuple[Level, Tensor]] = []
-    while level.num_nodes >= FEWEST_NODES:
+    while level.num_nodes >= FEWEST_NODES and level.row.numel():
         cluster = clusters(level, generator)
         coarse = contracted(level, cluster)
         if 4 * coarse.num_nodes > 3 * level.num_nodes:
@@ -132,8 +133,9 @@ def clusters(level: Level, generator: torch.Generator) -> Tensor:
     is_alone = level.ptr.diff() == 0
     label[is_alone] = label[is_alone][:1]
     for move in range(MOVES):
-        # One after the other, the nodes with and those without one of the name's lowest bits.
-        moves_now = ((name >> (move // 2 % 3)) ^ move) & 1 == 0
+        # One after the other, the nodes without and those with one bit of their names; the bit
+        # changes, because two that always move together may take each other's place each time.
+        moves_now = ((name >> (move // 2)) ^ move) & 1 == 0
         move_nodes(level, label, moves_now)
     node = torch.arange(size, device=device)
     lowest = torch.full_like(node, size).scatter_reduce_(0, label, node, "amin")
