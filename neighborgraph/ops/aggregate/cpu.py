@@ -196,9 +196,10 @@ def max_rows(
                 for f in range(width):
                     message = factor * x[j, h, f]
                     best = out[i, h, f]
-                    is_larger = message > best or (message != message and best == best)
-                    is_equal = message == best or (message != message and best != best)
-                    if t == ptr[i] or is_larger or (is_equal and edge_id[t] < winner[i, h, f]):
+                    is_nan, was_nan = message != message, best != best
+                    is_tie = message == best or (is_nan and was_nan)
+                    is_earlier = is_tie and edge_id[t] < winner[i, h, f]
+                    if t == ptr[i] or message > best or (is_nan and not was_nan) or is_earlier:
                         out[i, h, f] = message
                         winner[i, h, f] = edge_id[t]
         finish_row(i, ptr[i] == ptr[i + 1], heads, row_scale, add, add_scale, out)
