@@ -172,6 +172,15 @@ def test_clusters_of_a_ring_of_cliques() -> None:
     assert torch.equal(found, node // 8)
 
 
+def test_a_hub_draws_nobody() -> None:
+    # Thirty pairs, and a hub with an edge to each of their nodes.
+    node = torch.arange(60, dtype=torch.int32)
+    row, col = torch.cat([node[::2], node]), torch.cat([node[1::2], torch.full_like(node, 60)])
+    found = clusters(undirected(row, col, 61), torch.Generator().manual_seed(0))
+    assert found.bincount().max() <= 3
+    assert (found[:60:2] == found[1:60:2]).sum() >= 28
+
+
 def test_positions_turn_a_cluster_towards_its_neighbours() -> None:
     # 3 - 4 - 5 - 0 - 1 - 2: the second cluster is the first in the order.
     row = torch.tensor([3, 4, 5, 0, 1], dtype=torch.int32)
