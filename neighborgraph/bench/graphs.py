@@ -4,7 +4,8 @@ Degrees of arxiv, reddit, products, papers, cora and power-law are log-normal (s
 the mean of the named data set and clamped to [1, 20,000]. *Random* columns are
 ``perm[floor(n u^2.5)]`` with u uniform and one fixed permutation, so that a few columns are hubs.
 *Clustered* ones take, with probability 0.7, a column near the row (normal with standard deviation
-``max(64, 4 e / n)``) and else a random one. Duplicates are removed.
+``max(64, 4 e / n)``) and else a random one. Duplicates are removed. *Shuffled* is the clustered
+graph with its nodes renumbered at random, and *reordered* is that after `Graph.reorder`.
 
 ``minibatch`` is what a neighbour loader makes of 1,024 seeds among as many nodes as products has.
 ``gowalla`` is bipartite with hubs on both sides; ``mesh`` is that of weather models; ``uniform``
@@ -64,6 +65,21 @@ def tailed(name: str, clustered: bool, generator: torch.Generator) -> Sized:
         is_near = torch.rand(row.numel(), device=device, generator=generator) < CLUSTERED_SHARE
         col = torch.where(is_near, near, col)
     return distinct(row, col, num_nodes), (num_nodes, num_nodes)
+
+
+def shuffled(name: str, generator: torch.Generator) -> Sized:
+    """The clustered graph of a size in ``SIZES``, its nodes renumbered at random."""
+    edge_index, sizes = tailed(name, True, generator)
+    new_id = torch.randperm(sizes[0], device=generator.device, generator=generator)
+    col, row = new_id[edge_index]
+    return by_row(row, col, sizes[0]), sizes
+
+
+def reordered(name: str, generator: torch.Generator) -> Sized:
+    """The shuffled graph of a size in ``SIZES`` in our locality order."""
+    edge_index, sizes = shuffled(name, generator)
+    col, row = Graph.from_trusted_edge_index(edge_index, sizes).reorder().graph.edge_index
+    return by_row(row, col, sizes[0]), sizes
 
 
 def minibatch(generator: torch.Generator) -> Sized:
@@ -147,17 +163,24 @@ def by_row(row: Tensor, col: Tensor, num_cols: int) -> Tensor:
 
 SKEWED_SIZE = SIZES["arxiv"][0], SIZES["arxiv"][1] + 2 * HUB_EDGES
 
-GRAPHS: dict[str, Callable[[torch.Generator], Sized]] = {
-    f"{name}-{kind}": partial(tailed, name, kind == "clustered")
-    for name in SIZES
-    for kind in ("clustered", "random")
-} | {
+KINDS: dict[str, Callable[[str, torch.Generator], Sized]] = {
+    "clustered": lambda name, generator: tailed(name, True, generator),
+    "random": lambda name, generator: tailed(name, False, generator),
+    "shuffled": shuffled,
+    "reordered": reordered,
+}
+"""What may stand behind a name in ``SIZES``."""
+
+OTHERS: dict[str, Callable[[torch.Generator], Sized]] = {
     "minibatch": minibatch,
     "mesh": mesh,
     "skewed": partial(skewed, *SKEWED_SIZE, HUB_EDGES),
     "uniform": partial(uniform, *SKEWED_SIZE),
     "gowalla": partial(bipartite, *GOWALLA),
 }
+GRAPHS = {
+    f"{name}-{kind}": partial(make, name) for name in SIZES for kind, make in KINDS.items()
+} | OTHERS
 """By name, from a generator on the device that the graph is to be on."""
 
 
@@ -165,9 +188,10 @@ def full_name(text: str) -> str:
     """The name in ``GRAPHS``; ``-clustered`` may be left out."""
     name = f"{text}-clustered" if text in SIZES else text
     if name not in GRAPHS:
-        known = [*SIZES, *(f"{size}-random" for size in SIZES), *list(GRAPHS)[2 * len(SIZES) :]]
+        kinds = ", ".join(f"-{kind}" for kind in KINDS)
         raise ConfigError(
-            f"unknown graph {text!r}; known are {', '.join(known)}{nearest(text, known)}"
+            f"unknown graph {text!r}; known are {', '.join(SIZES)}, each with one of {kinds}, and "
+            f"{', '.join(OTHERS)}{nearest(text, [*SIZES, *GRAPHS])}"
         )
     return name
 

@@ -30,6 +30,8 @@ from neighborgraph.bench.peers import TITLES
 from neighborgraph.bench.plot import draw, expect_matplotlib
 from neighborgraph.bench.ranking import chosen_catalogues, ranking_rows
 from neighborgraph.bench.recommend import recommend_rows
+from neighborgraph.bench.reorder import DEFAULT_GRAPHS as REORDERED
+from neighborgraph.bench.reorder import reorder_rows
 from neighborgraph.bench.resume import OPTION, cut_back, finished_cases
 from neighborgraph.bench.sampling import DEFAULT_GRAPHS, sampling_rows
 from neighborgraph.bench.stream import stream_rows
@@ -39,7 +41,7 @@ from neighborgraph.errors import ConfigError
 from neighborgraph.tasks.interrupt import Stopped
 
 OPS = (
-    *(*PARSERS, "build", "largegt", "long_stream", "neighbor_cache"),
+    *(*PARSERS, "build", "reorder", "largegt", "long_stream", "neighbor_cache"),
     *("sample", "recommend", "stream", "topk"),
 )
 DEFAULT_EDGES = 1_000_000
@@ -189,6 +191,9 @@ def chosen_rows(
         yield from measure_cases(cases, device, peers, options.seconds, say, done)
         if "build" in ops:
             yield from build_rows(options.edges or DEFAULT_EDGES, device, options.seconds)
+        if "reorder" in ops:
+            for graph in options.graphs or [REORDERED[device.type]]:
+                yield from reorder_rows(graph, device, options.seconds)
         for stream in streams:
             yield from neighbor_cache_rows(stream, device, options.seconds, peers)
         for stream in long:

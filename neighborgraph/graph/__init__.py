@@ -2,7 +2,7 @@
 
 from neighborgraph.graph.build import add_self_loops, to_undirected
 from neighborgraph.graph.convert import as_graph
-from neighborgraph.graph.csr import Csr, Graph
+from neighborgraph.graph.csr import Csr, Graph, Reordering
 from neighborgraph.graph.events import Events, EventSplit
 from neighborgraph.graph.file import load_graph, save_graph
 
@@ -11,6 +11,7 @@ __all__ = [
     "EventSplit",
     "Events",
     "Graph",
+    "Reordering",
     "add_self_loops",
     "as_graph",
     "load_graph",

@@ -2,8 +2,8 @@
 
 import torch
 
-from neighborgraph.errors import InputError
 from neighborgraph.graph.csr import Graph
+from neighborgraph.graph.structure import expect_same_sizes
 
 
 def add_self_loops(graph: Graph, weight: float = 1.0) -> Graph:
@@ -64,9 +64,4 @@ def to_undirected(graph: Graph) -> Graph:
 
 def expect_square(graph: Graph, user: str) -> int:
     """The number of nodes, or an error when sources and receivers differ in number."""
-    if graph.num_rows != graph.num_cols:
-        raise InputError(
-            f"{user} needs a square graph, but graph has {graph.num_cols} sources and "
-            f"{graph.num_rows} receivers"
-        )
-    return graph.num_rows
+    return expect_same_sizes(graph.num_cols, graph.num_rows, user)

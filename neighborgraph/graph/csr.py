@@ -11,12 +11,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from neighborgraph.checks import expect_same_device, expect_shape, expect_tensor
 from neighborgraph.errors import InputError
+from neighborgraph.graph.locality import inverse, locality_order
 from neighborgraph.graph.schedule import Schedule, schedule
 from neighborgraph.graph.structure import (
     expect_edge_index,
     expect_ids,
     expect_pointer,
+    expect_same_sizes,
     expect_size,
     expect_sizes,
     expect_weight,
@@ -29,7 +32,8 @@ class Csr(NamedTuple):
     ptr: Tensor
     """[n + 1] int64: row i owns positions ``ptr[i] .. ptr[i+1]``."""
     idx: Tensor
-    """[e] int32: the node each position reads; within a row, in the caller's edge order."""
+    """[e] int32: the node each position reads; within a row, in the caller's edge order, or
+    ascending in a graph from `Graph.reorder`."""
     edge_id: Tensor
     """[e] int32: the caller's number of the edge at each position."""
     item_row: Tensor
@@ -206,6 +210,47 @@ class Graph:
         cols = self.expect_cols("T")
         return Graph(cols, self.rows, self.num_cols, self.num_rows, self.weight)
 
+    def reorder(self) -> "Reordering":
+        """The same graph with its nodes renumbered so that neighbours are close together.
+
+        Neighbouring rows then read the same columns at about the same time, from cache instead of
+        memory: most of what a graph whose numbering says nothing loses. Nodes are clustered bottom
+        up by modularity and placed top down, in time and memory proportional to the edges; see
+        `neighborgraph.graph.locality`. Equal graphs have equal orders, on CPU and GPU. Weights have
+        no part in it.
+
+        Edges keep their numbers, so whatever is in the caller's edge order (weights, a bias, edge
+        vectors, dropout) stays valid as it is. What is per node goes through `Reordering.apply`,
+        and results come back through `Reordering.restore`. Each row walks its edges in ascending
+        order of their sources: a sum may be rounded differently, and `sample` draws other
+        neighbours, from the same distribution.
+
+        Raises:
+            InputError: The graph is bipartite, so that sources and receivers are different nodes.
+        """
+        size = expect_same_sizes(self.num_cols, self.num_rows, "reorder")
+        row = torch.arange(size, dtype=torch.int32, device=self.device)
+        row = row.repeat_interleave(self.degree, output_size=self.num_edges)
+        permutation = locality_order(row, self.rows.idx, size)
+        position = inverse(permutation)
+        source, receiver = position[self.edge_index]
+        edge_id = (receiver * size + source).sort(stable=True).indices
+        edge_index = torch.stack([source, receiver]).index_select(1, edge_id)
+        graph = Graph.from_trusted_edge_index(
+            edge_index, (size, size), transpose=self.cols is not None
+        )
+
+        def with_own_ids(csr: Csr) -> Csr:
+            return csr._replace(edge_id=edge_id[csr.edge_id].int())
+
+        graph = replace(
+            graph,
+            rows=with_own_ids(graph.rows),
+            cols=None if graph.cols is None else with_own_ids(graph.cols),
+            weight=self.weight,
+        )
+        return Reordering(graph, permutation, position)
+
     def expect_cols(self, user: str) -> Csr:
         """The transpose, or an error that names who needs it."""
         if self.cols is None:
@@ -234,3 +279,44 @@ class Graph:
             f"Graph({self.num_cols} sources -> {self.num_rows} receivers, "
             f"{self.num_edges} edges{weight}, {self.device})"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Reordering:
+    """A graph whose nodes were renumbered, and the way there and back; see `Graph.reorder`.
+
+    Attributes:
+        graph: The renumbered graph, whose edges have the numbers that they had.
+        permutation: [n] int64, the old id of each new node.
+        position: [n] int64, the new id of each old node: ``position[ids]`` translates ids.
+    """
+
+    graph: Graph
+    permutation: Tensor
+    position: Tensor
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Features, labels or a mask [n, ...] of the old nodes, in the new order.
+
+        Raises:
+            InputError: ``x`` has not one row a node.
+            DeviceError: ``x`` is on another device than the graph.
+        """
+        return self._taken("x", x, self.permutation)
+
+    def restore(self, y: Tensor) -> Tensor:
+        """Results [n, ...] of the new nodes, in the old order: undoes `apply`.
+
+        Raises:
+            InputError: ``y`` has not one row a node.
+            DeviceError: ``y`` is on another device than the graph.
+        """
+        return self._taken("y", y, self.position)
+
+    def _taken(self, name: str, values: Tensor, rows: Tensor) -> Tensor:
+        """Rows of one value a node."""
+        expect_tensor(name, values)
+        others = ["..."] * (values.dim() - 1)
+        expect_shape(name, values, (rows.numel(), *others), "one row a node")
+        expect_same_device(**{"graph": rows, name: values})
+        return values.index_select(0, rows)

@@ -39,6 +39,16 @@ def expect_size(name: str, size: int) -> None:
         raise InputError(f"{name} = {size} is outside [0, {MAX_ID}]: ids are 32-bit")
 
 
+def expect_same_sizes(num_cols: int, num_rows: int, user: str) -> int:
+    """The number of nodes, or an error when sources and receivers differ in number."""
+    if num_rows != num_cols:
+        raise InputError(
+            f"{user} needs a square graph, but graph has {num_cols} sources and "
+            f"{num_rows} receivers"
+        )
+    return num_rows
+
+
 def expect_values(name: str, tensor: Tensor) -> None:
     """Refuse anything but a dense tensor with memory behind it."""
     expect_tensor(name, tensor)

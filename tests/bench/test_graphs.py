@@ -30,7 +30,7 @@ def test_names(text: str, name: str) -> None:
     ("text", "meant"), [("redit-random", "reddit-random"), ("skew", "skewed"), ("arxv", "arxiv")]
 )
 def test_unknown_name(text: str, meant: str) -> None:
-    known = "known are arxiv, .*, cora-random, minibatch, mesh, skewed, uniform, gowalla"
+    known = "known are arxiv, .*, cora, each with one of -clustered, .*, and minibatch, .*, gowalla"
     with pytest.raises(ConfigError, match=rf"unknown graph '{text}'; {known}; .*'{meant}'\?"):
         full_name(text)
 
@@ -67,6 +67,15 @@ def test_random_columns_have_hubs_and_clustered_ones_are_near() -> None:
     distance = torch.minimum(distance, nodes - distance)
     # Three standard deviations of max(64, 4 e / n).
     assert (distance < 3 * 64).double().mean() > 0.6
+
+
+def test_shuffled_and_reordered_are_the_clustered_graph() -> None:
+    degrees = [
+        torch.stack([graph.degree, graph.col_degree], 1).tolist()
+        for graph in (graph_like(f"cora-{kind}") for kind in ("clustered", "shuffled", "reordered"))
+    ]
+    assert degrees[0] != degrees[1] != degrees[2]
+    assert sorted(degrees[0]) == sorted(degrees[1]) == sorted(degrees[2])
 
 
 def test_uniform_degrees_are_equal() -> None:

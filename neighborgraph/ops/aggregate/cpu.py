@@ -181,7 +181,7 @@ def max_rows(
     out,
     winner,
 ):
-    """The first of the largest scaled features; NaN counts as larger than everything."""
+    """The largest scaled features, of equal ones that of the lowest edge id; NaN is the largest."""
     width = x.shape[2]
     heads = 1 if weight.ndim == 1 else x.shape[1]
     for i in range(begin, end):
@@ -196,7 +196,10 @@ def max_rows(
                 for f in range(width):
                     message = factor * x[j, h, f]
                     best = out[i, h, f]
-                    if t == ptr[i] or message > best or (message != message and best == best):
+                    is_nan, was_nan = message != message, best != best
+                    is_tie = message == best or (is_nan and was_nan)
+                    is_earlier = is_tie and edge_id[t] < winner[i, h, f]
+                    if t == ptr[i] or message > best or (is_nan and not was_nan) or is_earlier:
                         out[i, h, f] = message
                         winner[i, h, f] = edge_id[t]
         finish_row(i, ptr[i] == ptr[i + 1], heads, row_scale, add, add_scale, out)

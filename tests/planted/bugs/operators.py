@@ -5,6 +5,7 @@ from .bug import Bug
 AGGREGATE = "neighborgraph/ops/aggregate/cpu.py"
 AGGREGATE_TESTS = ("tests/ops/test_aggregate.py", "tests/ops/test_aggregate_oracle.py", "tests/ops")
 ORACLE = ("tests/ops/test_attend_oracle.py",)
+LOCALITY = "neighborgraph/graph/locality.py"
 PHILOX_TESTS = ("tests/ops/test_philox_numba.py", "tests/ops")
 SCHEDULE = "neighborgraph/graph/schedule.py"
 PHILOX = "neighborgraph/ops/philox_numba.py"
@@ -22,6 +23,11 @@ def scheduled(name: str, right: str, wrong: str) -> Bug:
     return Bug(name, SCHEDULE, right, wrong, ("tests/graph/test_schedule.py", "tests/graph"))
 
 
+def ordered(name: str, right: str, wrong: str) -> Bug:
+    """A bug of the locality order."""
+    return Bug(name, LOCALITY, right, wrong, ("tests/graph/test_locality.py",))
+
+
 BUGS = (
     aggregate(
         "a sum starts from what memory holds",
@@ -31,12 +37,22 @@ BUGS = (
     aggregate(
         "weight gradients by position", "            edge = edge_id[t]\n", "            edge = t\n"
     ),
-    aggregate("NaN loses a maximum", "or (message != message and best == best)", ""),
+    aggregate("NaN loses a maximum", " or (is_nan and not was_nan)", ""),
     aggregate(
         "maximum of negative features is zero",
         "if t == ptr[i] or message > best",
         "if message > best",
     ),
+    Bug(
+        "a tie of a maximum goes by position",
+        AGGREGATE,
+        "is_tie and edge_id[t] < winner[i, h, f]",
+        "False",
+        ("tests/graph/test_reorder.py",),
+    ),
+    ordered("all nodes move at once", "((name >> (move // 2)) ^ move) & 1 == 0", "name >= 0"),
+    ordered("hubs draw everybody", "volume.double() * rest.double()", "0 * rest.double()"),
+    ordered("no sweep", "range(SWEEPS)", "range(0)"),
     aggregate("weight gradient without the row scale", "total *= row_scale[i]", "total *= 1"),
     scheduled(
         "last edges of a cut row lost",
