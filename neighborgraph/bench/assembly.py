@@ -13,6 +13,7 @@ from neighborgraph.data import (
     LinkDataset,
     MultiLabelDataset,
     NodeDataset,
+    RankedLog,
 )
 from neighborgraph.data.recommend import load_tiny_interactions
 from neighborgraph.errors import ConfigError, InputError
@@ -23,6 +24,7 @@ from neighborgraph.tasks import (
     LinkPrediction,
     MixtureClassification,
     NodeClassification,
+    RankedLinkPrediction,
     Recipe,
     Recommendation,
     SampledClassification,
@@ -134,6 +136,23 @@ def _(dataset: EventLog, name, recipe, seed, device, processes=ALONE):
     return model, TemporalLinkPrediction(dataset.events, model, **settings)
 
 
+@assemble.register
+def _(dataset: RankedLog, name, recipe, seed, device, processes=ALONE):
+    model, stream = stream_model(dataset, name, recipe).to(device), recipe.stream
+    return model, RankedLinkPrediction(
+        dataset.events,
+        dataset.split,
+        model,
+        dataset.val_negatives,
+        dataset.test_negatives,
+        dataset.official,
+        seed=seed,
+        batch_size=stream.batch_size,
+        judged_size=stream.judged_size,
+        device=device,
+    )
+
+
 def stream_model(dataset: EventLog, name: str, recipe: Recipe) -> models.TemporalModel:
     """A freshly initialised model of a stream."""
     feature = dataset.events.feature
@@ -184,3 +203,13 @@ def _(dataset: InteractionLog, name, recipe):
 @check_options.register
 def _(dataset: EventLog, name, recipe):
     stream_model(dataset, name, recipe)
+
+
+@check_options.register
+def _(dataset: RankedLog, name, recipe):
+    stream_model(dataset, name, recipe)
+    if recipe.stream.hidden:
+        raise ConfigError(
+            f"stream.hidden = {recipe.stream.hidden} must be 0 for {dataset.name}, whose publisher "
+            "hides no nodes"
+        )

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from neighborgraph.data.recommend import find_folder
 from neighborgraph.data.temporal import EventLog, read_jodie, read_snap
+from neighborgraph.data.tgb import SIZES, load_tgbl
 from neighborgraph.errors import DataFileError
 from neighborgraph.graph import Events
 
@@ -67,8 +69,9 @@ def load_tiny_events() -> EventLog:
     return EventLog("tiny-events", events, torch.arange(nodes).numpy(), None, made_up)
 
 
-STREAMS: dict[str, Callable[[Path], EventLog]] = {
-    "tiny-events": lambda root: load_tiny_events(),
-    "uci-messages": load_uci_messages,
+STREAMS: dict[str, Callable[[Path, bool], EventLog]] = {
+    **{name: partial(load_tgbl, name) for name in SIZES},
+    "tiny-events": lambda root, download: load_tiny_events(),
+    "uci-messages": lambda root, download: load_uci_messages(root),
 }
-"""Command-line name to reader, which is handed the data root."""
+"""Command-line name to reader, which is handed the data root and whether it may download."""

@@ -9,6 +9,7 @@ from neighborgraph.tasks.link_prediction import LinkPrediction
 from neighborgraph.tasks.metrics import accuracy
 from neighborgraph.tasks.mixture import BinaryMixtureClassification, MixtureClassification
 from neighborgraph.tasks.node_classification import NodeClassification
+from neighborgraph.tasks.ranked_link_prediction import RankedLinkPrediction
 from neighborgraph.tasks.ranker import Ranker
 from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
 from neighborgraph.tasks.recipe import Recipe, load_recipe
@@ -26,6 +27,7 @@ __all__ = [
     "LinkPrediction",
     "MixtureClassification",
     "NodeClassification",
+    "RankedLinkPrediction",
     "Ranker",
     "RankingMetrics",
     "Recipe",
