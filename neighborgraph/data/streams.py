@@ -48,7 +48,10 @@ def read_events(path: Path) -> EventLog:
 
 
 def load_tiny_events() -> EventLog:
-    """1,500 made-up events of 60 nodes in six groups; half of them repeat a source's last one."""
+    """1,500 made-up events of 60 nodes in six groups; half of them repeat a source's last one.
+
+    The label says whether the ends are of two groups.
+    """
     random = torch.Generator().manual_seed(0)
     nodes = GROUPS * NODES_A_GROUP
     source = torch.randint(nodes, (EVENTS,), generator=random)
@@ -64,7 +67,8 @@ def load_tiny_events() -> EventLog:
             destination[event] = last[node]
         last[node] = int(destination[event])
     time = torch.randint(1, 60, (EVENTS,), generator=random).cumsum(0)
-    events = Events.of(source, destination, time, nodes)
+    label = (source // NODES_A_GROUP != destination // NODES_A_GROUP).long()
+    events = Events.of(source, destination, time, nodes, label=label)
     made_up = "synthetic, nodes in groups that repeat themselves"
     return EventLog("tiny-events", events, torch.arange(nodes).numpy(), None, made_up)
 

@@ -16,6 +16,7 @@ from neighborgraph.tasks.recipe import Recipe, load_recipe
 from neighborgraph.tasks.recommendation import Recommendation
 from neighborgraph.tasks.sampled_classification import SampledClassification
 from neighborgraph.tasks.temporal_link_prediction import TemporalLinkPrediction
+from neighborgraph.tasks.temporal_node_classification import TemporalNodeClassification
 
 __all__ = [
     "AugmentedClassification",
@@ -36,6 +37,7 @@ __all__ = [
     "SubstitutedClassification",
     "Task",
     "TemporalLinkPrediction",
+    "TemporalNodeClassification",
     "accuracy",
     "consistency_loss",
     "evaluate_ranking",

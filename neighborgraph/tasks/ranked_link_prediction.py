@@ -111,8 +111,7 @@ class RankedLinkPrediction(StreamTask):
         stream: StreamModel = model  # pyright: ignore[reportAssignmentType]
         size, time = len(batch), batch.time
         node = torch.cat([batch.source, batch.destination])
-        ends = stream.look(self.memory, node, time.repeat(2), self.feature)
-        sources, destinations = ends.split(size)
+        sources, destinations = self.look(stream, node, time)
         scores = [stream(sources, destinations)]
         for some in negatives.t().split(max(1, MOST_PAIRS // size)):
             node = some.clamp(min=0).flatten()

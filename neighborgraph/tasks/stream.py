@@ -1,4 +1,4 @@
-"""What all tasks of link prediction in a stream share: its memory, its batches and its loss."""
+"""What all tasks of a stream share: its memory, its batches and the loss of its links."""
 
 from abc import ABC
 from collections.abc import Iterator
@@ -100,8 +100,7 @@ class StreamTask(Task, ABC):
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """Binary cross entropy of the events plus that of the negatives, each a mean."""
-        scores = self.predict(model, *batch)
-        return F.softplus(-scores[0]).mean() + F.softplus(scores[1:]).mean()
+        return link_loss(self.predict(model, *batch))
 
     def predict(
         self,
@@ -114,13 +113,16 @@ class StreamTask(Task, ABC):
     ) -> Tensor:
         """[1 + R, b] scores of events and of their negatives [R, b]; then the events happen."""
         stream: StreamModel = model  # pyright: ignore[reportAssignmentType]
-        size, count = len(source), 2 + len(negatives)
         node = torch.cat([source, destination, negatives.flatten()])
-        ends = stream.look(self.memory, node, time.repeat(count), self.feature)
-        sources, candidates = ends.split(size)
+        sources, candidates = self.look(stream, node, time)
         scores = stream(sources, candidates)
-        stream.insert(self.memory, sources, candidates.split(size)[0], event)
+        stream.insert(self.memory, sources, candidates.split(len(source))[0], event)
         return scores
+
+    def look(self, model: StreamModel, node: Tensor, time: Tensor) -> tuple[Any, Any]:
+        """Sights of sources [b] and of D others for each, from nodes [b + D b] and times [b]."""
+        times = time.repeat(len(node) // len(time))
+        return model.look(self.memory, node, times, self.feature).split(len(time))
 
     def replay(self, model: nn.Module, events: Events) -> None:
         """Let events happen without a score; from the first event on, in an empty memory."""
@@ -128,7 +130,10 @@ class StreamTask(Task, ABC):
         if events is self.past:
             self.memory.reset()
         for batch in events.batches(self.batch_size):
-            node = torch.cat([batch.source, batch.destination])
-            ends = stream.look(self.memory, node, batch.time.repeat(2), self.feature)
-            sources, destinations = ends.split(len(batch))
-            stream.insert(self.memory, sources, destinations, batch.event)
+            ends = self.look(stream, torch.cat([batch.source, batch.destination]), batch.time)
+            stream.insert(self.memory, *ends, batch.event)
+
+
+def link_loss(scores: Tensor) -> Tensor:
+    """Binary cross entropy of events plus that of their negatives, from scores [1 + R, b]."""
+    return F.softplus(-scores[0]).mean() + F.softplus(scores[1:]).mean()
