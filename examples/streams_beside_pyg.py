@@ -33,6 +33,8 @@ class _Ends(tuple):
 class _TGN(nn.Module):
     """PyG's memory and attention with the numbers of its example; it is its own memory, too."""
 
+    is_recordable = False  # its shapes follow from the values of a batch
+
     def __init__(self):
         super().__init__()
         message = IdentityMessage(1, WIDTH, WIDTH), LastAggregator()

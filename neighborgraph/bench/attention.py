@@ -57,6 +57,8 @@ class Attention:
     def __str__(self) -> str:
         return "+".join((self.base, *self.extras))
 
+    depth = 1
+
     @property
     def is_random(self) -> bool:
         """Whether two libraries may give different answers."""

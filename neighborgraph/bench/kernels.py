@@ -191,7 +191,7 @@ class Bench:
                 count = sum(t.requires_grad for t in self.sets[0][0].values()) or 1
                 answers = (stage(each, *self.sets[0])[:count] for each in (function, self.ours))
                 difference = largest_difference(*answers)
-                if not difference <= TOLERANCES[self.dtype]:
+                if not difference <= self.form.depth * TOLERANCES[self.dtype]:
                     raise BackendUnavailable(
                         f"not timed: its answer differs from ours by {difference:.1e}"
                     )

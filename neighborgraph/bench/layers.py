@@ -65,6 +65,7 @@ class ConvLayer:
         return f"{self.name}+{FRESH}" if self.fresh else self.name
 
     is_random = False
+    depth = 1
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -58,6 +58,8 @@ class WholeModel:
         return self.name
 
     is_random = False
+    depth = 3
+    """Layers, whose rounding adds up."""
     shape = 1, CLASSES
     """Heads, and channels of each, of the output."""
 

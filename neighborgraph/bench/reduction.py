@@ -46,6 +46,7 @@ class Reduction:
         return self.name
 
     is_random = False
+    depth = 1
 
     def inputs(
         self,

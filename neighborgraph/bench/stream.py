@@ -2,7 +2,7 @@
 
 The stream is made up, of as many nodes and events as the messages of UCI. What is timed begins when
 the first events have filled the tables, and is what a training does: drawing negatives, moving
-nothing, and on a GPU replaying a recorded step.
+nothing, and on a GPU replaying what was recorded.
 """
 
 import time
@@ -84,9 +84,11 @@ def timings(
     model.train()
     yield "training batch", time_batches(task, model, task.step(model, adam), size, seconds)
 
+    predict = task.often(task.predict, model)
+
     @torch.no_grad()
     def score(*batch: Tensor) -> None:
-        task.predict(model, *batch)
+        predict(*batch)
 
     model.eval()
     yield "scored batch", time_batches(task, model, score, size, seconds)

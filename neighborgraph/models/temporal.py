@@ -44,7 +44,13 @@ class TemporalModel(nn.Module, ABC):
         ends = model.look(memory, torch.cat([source, destination]), time.repeat(2))
         scores = model(*ends.split(len(source)))
         model.insert(memory, *ends.split(len(source)), event)
+
+    Attributes:
+        is_recordable: Whether every batch of a shape takes the same operations, none of which waits
+            for a GPU, so that they can be recorded.
     """
+
+    is_recordable = True
 
     @abstractmethod
     def memory(

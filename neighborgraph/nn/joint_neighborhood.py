@@ -45,15 +45,24 @@ class JointNeighborhood(nn.Module):
         """
         joint = join_neighbors(key, code)
         pairs, columns, channels = vector.shape
-        first = torch.arange(pairs, device=key.device)[:, None] * columns
-        row = torch.where(
-            joint.place < 0, pairs * columns, first + joint.place
-        )  # the last: nowhere
-        sums = vector.new_zeros(pairs * columns + 1, channels)
+        own = torch.arange(pairs * columns, device=key.device).view(pairs, columns)
+        first = own[:, :1]
+        # What is nowhere is summed beyond the end, each place in a row of its own: one row for all
+        # of them would be added up by one strand of a GPU.
+        row = torch.where(joint.place < 0, own + pairs * columns, first + joint.place)
+        sums = vector.new_zeros(2, *vector.shape)
         # Unlike index_add, this sums in the same order each time on a GPU, too.
-        sums = sums.index_put((row.flatten(),), vector.flatten(0, 1), accumulate=True)
-        x = torch.cat([sums[:-1].view(vector.shape), self.position(joint.code)], dim=-1)
+        sums = sums.view(-1, channels).index_put(
+            (row.flatten(),), vector.flatten(0, 1), accumulate=True
+        )
+        x = torch.cat([sums.view(2, *vector.shape)[0], self.position_of(joint.code)], dim=-1)
         return x, joint.key >= 0
+
+    def position_of(self, code: Tensor) -> Tensor:
+        """Rows of P, by a product, since the gradient of a look-up is added up by atomics."""
+        weight = self.position.weight
+        is_code = code[..., None] == torch.arange(CODES, device=code.device)
+        return is_code.to(weight.dtype) @ weight
 
 
 class JointAttention(nn.Module):

@@ -94,28 +94,39 @@ class RankedLinkPrediction(StreamTask):
     ) -> dict[str, float]:
         """A measure of both parts by its name; the whole stream happens meanwhile."""
         self.replay(model, self.past)
-        metrics = {}
+        metrics, rank = {}, self.often(self.rank, model)
         for part, (events, negatives) in self.parts.items():
-            batches = zip(
-                events.batches(self.judged_size), negatives.split(self.judged_size), strict=True
+            size = self.judged_size
+            scores = torch.cat(
+                [
+                    rank(batch.source, batch.destination, given, batch.time, batch.event)
+                    for batch, given in zip(
+                        events.batches(size), negatives.split(size), strict=True
+                    )
+                ]
             )
-            scores = torch.cat([self.rank(model, *batch) for batch in batches])
             metrics[f"{part}_mrr"] = measure(scores[:, 0], scores[:, 1:])
         return metrics
 
-    def rank(self, model: nn.Module, batch: Events, negatives: Tensor) -> Tensor:
+    def rank(
+        self,
+        model: nn.Module,
+        source: Tensor,
+        destination: Tensor,
+        negatives: Tensor,
+        time: Tensor,
+        event: Tensor,
+    ) -> Tensor:
         """[b, 1 + Q] scores of events and of their negatives [b, Q]; then the events happen.
 
         The score of negative -1 is minus infinity, which takes no rank.
         """
         stream: StreamModel = model  # pyright: ignore[reportAssignmentType]
-        size, time = len(batch), batch.time
-        node = torch.cat([batch.source, batch.destination])
-        sources, destinations = self.look(stream, node, time)
+        sources, destinations = self.look(stream, torch.cat([source, destination]), time)
         scores = [stream(sources, destinations)]
-        for some in negatives.t().split(max(1, MOST_PAIRS // size)):
+        for some in negatives.t().split(max(1, MOST_PAIRS // len(source))):
             node = some.clamp(min=0).flatten()
             seen = stream.look(self.memory, node, time.repeat(len(some)), self.feature)
             scores.append(stream(sources, seen).masked_fill(some < 0, -torch.inf))
-        stream.insert(self.memory, sources, destinations, batch.event)
+        stream.insert(self.memory, sources, destinations, event)
         return torch.cat(scores).t()

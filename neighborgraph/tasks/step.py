@@ -6,12 +6,13 @@ one point at which an epoch synchronises.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from neighborgraph.tasks.processes import ALONE, Processes
+from neighborgraph.tasks.recorded import Recorded
 
 Loss = Callable[..., Tensor]
 """(model, *batch) to a scalar."""
@@ -79,11 +80,7 @@ class EagerStep(Step):
 
 @final
 class CapturedStep(Step):
-    """Records the operations of a batch once for each shape, and replays them after that.
-
-    The first batch of a shape is trained on operation by operation, so that whatever is made at
-    first use (kernels, Adam's moments) is there; the second is recorded, and from then on a batch
-    costs three launches of the host. The numbers are those of the eager step, bit for bit.
+    """Has the operations of a batch `Recorded`.
 
     The loss must do the same operations for every batch of a shape, and must neither wait for the
     device nor draw from a generator of its own. Adam must be ``capturable``.
@@ -98,43 +95,9 @@ class CapturedStep(Step):
     ) -> None:
         """Record nothing yet."""
         super().__init__(loss, model, adam, processes)
-        self.seen: set[Any] = set()
-        self.recorded: dict[Any, tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...]]] = {}
-        # Work that is to be recorded must not run on the default stream, nor what precedes it.
-        self.stream = torch.cuda.Stream(self.total.device)
+        self.recorded = Recorded(self.train, self.total.device)
 
     def __call__(self, *batch: Tensor) -> None:
         """Train on one batch."""
-        shape = tuple((tensor.shape, tensor.dtype) for tensor in batch)
-        if shape in self.recorded:
-            self.replay(shape, batch)
-        elif shape in self.seen:
-            self.record(shape, batch)
-            self.replay(shape, batch)
-        else:
-            self.seen.add(shape)
-            self.warm_up(batch)
+        self.recorded(*batch)
         self.count += 1
-
-    def warm_up(self, batch: tuple[Tensor, ...]) -> None:
-        """Train on one batch on the stream that will record."""
-        current = torch.cuda.current_stream(self.stream.device)
-        self.stream.wait_stream(current)
-        with torch.cuda.stream(self.stream):
-            self.train(*batch)
-        current.wait_stream(self.stream)
-
-    def record(self, shape: Any, batch: tuple[Tensor, ...]) -> None:
-        """Record one batch; nothing is computed."""
-        buffers = tuple(tensor.clone(memory_format=torch.contiguous_format) for tensor in batch)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self.stream):
-            self.train(*buffers)
-        self.recorded[shape] = graph, buffers
-
-    def replay(self, shape: Any, batch: tuple[Tensor, ...]) -> None:
-        """Train on one batch as it was recorded."""
-        graph, buffers = self.recorded[shape]
-        for buffer, tensor in zip(buffers, batch, strict=True):
-            buffer.copy_(tensor)
-        graph.replay()

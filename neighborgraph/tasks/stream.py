@@ -1,7 +1,8 @@
 """What all tasks of a stream share: its memory, its batches and the loss of its links."""
 
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -12,11 +13,15 @@ from neighborgraph.errors import InputError
 from neighborgraph.graph import Events, EventSplit
 from neighborgraph.tasks.base import Memory, Task
 from neighborgraph.tasks.randomness import keyed_generator
+from neighborgraph.tasks.recorded import Recorded
 from neighborgraph.tasks.step import CapturedStep, Step
 
 
 class StreamModel(Protocol):
     """What a model must offer; `neighborgraph.models.TemporalModel` does."""
+
+    is_recordable: bool
+    """Whether every batch of a shape takes the same operations, none of which waits for a GPU."""
 
     def memory(self, num_nodes: int, *, time_dtype: torch.dtype, device: torch.device) -> Memory:
         """A memory in which nothing has happened."""
@@ -80,9 +85,10 @@ class StreamTask(Task, ABC):
 
     def negatives(self, part: str, count: int, size: int, epoch: int) -> Tensor:
         """[count, size] destinations, drawn from those of a part of the stream."""
-        generator, pool = keyed_generator(self.device, self.seed, epoch), self.pools[part]
-        shape = count, size
-        return pool[torch.randint(len(pool), shape, generator=generator, device=self.device)]
+        pool, host = self.pools[part], torch.device("cpu")
+        # Drawn on the host, so that every device is asked about the same negatives.
+        generator = keyed_generator(host, self.seed, epoch)
+        return pool[torch.randint(len(pool), (count, size), generator=generator).to(self.device)]
 
     def batches(self, model: nn.Module, epoch: int) -> Iterator[tuple[Tensor, ...]]:
         """Sources, destinations and negatives, times and ids; the last batch may be smaller."""
@@ -94,9 +100,18 @@ class StreamTask(Task, ABC):
 
     def step(self, model: nn.Module, adam: torch.optim.Adam) -> Step:
         """Recorded on a GPU, where the host would be slower than the device."""
-        if self.device.type == "cuda":
+        if self.records(model):
             return CapturedStep(self.loss, model, adam)
         return super().step(model, adam)
+
+    def records(self, model: nn.Module) -> bool:
+        """Whether operations are recorded in CUDA graphs."""
+        return self.device.type == "cuda" and bool(model.is_recordable)
+
+    def often(self, function: Callable[..., Any], model: nn.Module) -> Callable[..., Any]:
+        """A function of a model and a batch, as one of a batch that is called for many of them."""
+        bound = partial(function, model)
+        return Recorded(bound, self.device) if self.records(model) else bound
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """Binary cross entropy of the events plus that of the negatives, each a mean."""
@@ -126,12 +141,19 @@ class StreamTask(Task, ABC):
 
     def replay(self, model: nn.Module, events: Events) -> None:
         """Let events happen without a score; from the first event on, in an empty memory."""
-        stream: StreamModel = model  # pyright: ignore[reportAssignmentType]
         if events is self.past:
             self.memory.reset()
+        happen = self.often(self.happen, model)
         for batch in events.batches(self.batch_size):
-            ends = self.look(stream, torch.cat([batch.source, batch.destination]), batch.time)
-            stream.insert(self.memory, *ends, batch.event)
+            happen(batch.source, batch.destination, batch.time, batch.event)
+
+    def happen(
+        self, model: nn.Module, source: Tensor, destination: Tensor, time: Tensor, event: Tensor
+    ) -> None:
+        """Insert a batch."""
+        stream: StreamModel = model  # pyright: ignore[reportAssignmentType]
+        ends = self.look(stream, torch.cat([source, destination]), time)
+        stream.insert(self.memory, *ends, event)
 
 
 def link_loss(scores: Tensor) -> Tensor:

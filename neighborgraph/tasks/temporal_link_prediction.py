@@ -1,5 +1,6 @@
 """Temporal link prediction: events of a stream, told from drawn ones by what was before."""
 
+from collections.abc import Callable
 from typing import final
 
 import torch
@@ -77,11 +78,12 @@ class TemporalLinkPrediction(StreamTask):
     def evaluate(self, model: nn.Module) -> Evaluation:
         """One minus the validation's average precision, and the metrics."""
         self.replay(model, self.past)
+        predict = self.often(self.predict, model)
         val, test = self.split.val, self.split.test
         selecting = ~self.split.is_new(val)
-        scores = self.scores(model, val, self.negatives("val", 1, len(val), VAL))
+        scores = self.scores(predict, val, self.negatives("val", 1, len(val), VAL))
         metrics = self.judged("val", scores[:, selecting])
-        scores = self.scores(model, test, self.negatives("test", 1, len(test), TEST))
+        scores = self.scores(predict, test, self.negatives("test", 1, len(test), TEST))
         metrics |= self.judged("test", scores)
         metrics["test_all_ap"] = average_precision(*scores).item()
         metrics["test_all_auc"] = roc_auc_of(*scores).item()
@@ -99,16 +101,17 @@ class TemporalLinkPrediction(StreamTask):
         self.replay(model, self.past)
         self.replay(model, self.split.val)
         test = self.split.test
-        scores = self.scores(model, test, self.negatives("test", self.ranked, len(test), RANKED))
+        negatives = self.negatives("test", self.ranked, len(test), RANKED)
+        scores = self.scores(self.often(self.predict, model), test, negatives)
         return {"test_mrr": mrr(scores[0], scores[1:].t())}
 
-    def scores(self, model: nn.Module, events: Events, negatives: Tensor) -> Tensor:
+    def scores(self, predict: Callable[..., Tensor], events: Events, negatives: Tensor) -> Tensor:
         """[1 + R, e] scores of a part of the stream, which happens meanwhile."""
         size = self.judged_size
         parts = zip(events.batches(size), negatives.split(size, dim=1), strict=True)
         return torch.cat(
             [
-                self.predict(model, batch.source, batch.destination, drawn, batch.time, batch.event)
+                predict(batch.source, batch.destination, drawn, batch.time, batch.event)
                 for batch, drawn in parts
             ],
             dim=1,

@@ -89,21 +89,26 @@ class TemporalNodeClassification(StreamTask):
     def evaluate(self, model: nn.Module) -> Evaluation:
         """One minus the validation's area under the ROC curve, and that of both parts."""
         self.replay(model, self.past)
-        metrics = {}
+        metrics, classify = {}, self.often(self.classify, model)
         for name in ("val", "test"):
             part = getattr(self.split, name)
             scores = torch.cat(
-                [self.classify(model, batch) for batch in part.batches(self.judged_size)]
+                [
+                    classify(batch.source, batch.destination, batch.time, batch.event)
+                    for batch in part.batches(self.judged_size)
+                ]
             )
             metrics[f"{name}_rocauc"] = roc_auc(scores[:, None], labels_of(part)[:, None])
         return Evaluation(1 - metrics["val_rocauc"], metrics)
 
-    def classify(self, model: nn.Module, batch: Events) -> Tensor:
+    def classify(
+        self, model: nn.Module, source: Tensor, destination: Tensor, time: Tensor, event: Tensor
+    ) -> Tensor:
         """[b] scores of events; then they happen."""
         state: StateModel = model  # pyright: ignore[reportAssignmentType]
-        ends = self.look(state, torch.cat([batch.source, batch.destination]), batch.time)
-        scores = state.classify(*ends, self.features_of(batch.event))
-        state.insert(self.memory, *ends, batch.event)
+        ends = self.look(state, torch.cat([source, destination]), time)
+        scores = state.classify(*ends, self.features_of(event))
+        state.insert(self.memory, *ends, event)
         return scores
 
     def features_of(self, event: Tensor) -> Tensor | None:

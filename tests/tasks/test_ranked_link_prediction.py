@@ -49,7 +49,7 @@ def test_scores_are_those_of_pairs_one_by_one(most: int, monkeypatch) -> None:
         one.replay(model, one.past)
     negatives = given("val")
     for batch, some in zip(SPLIT.val.batches(32), negatives.split(32), strict=True):
-        found = task.rank(model, batch, some)
+        found = task.rank(model, batch.source, batch.destination, some, batch.time, batch.event)
         every = some.clamp(min=0).t().contiguous()
         expected = plain.predict(
             model, batch.source, batch.destination, every, batch.time, batch.event

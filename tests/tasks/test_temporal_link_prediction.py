@@ -1,5 +1,6 @@
 """Temporal link prediction: what a model is asked and when, metrics, hidden nodes, resumption."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ PARTS = TINY.split()
 
 class Spy(torch.nn.Module):
     """Scores by the ids of a pair, and a diary of all that is asked."""
+
+    is_recordable = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,11 +207,12 @@ def test_refusals() -> None:
 
 
 @pytest.mark.cuda
-def test_recorded_steps_are_those_of_a_cpu() -> None:
+@pytest.mark.parametrize("kind", [lambda: NAT(**SMALL, dropout=0.0), EdgeBank], ids=["nat", "bank"])
+def test_a_gpu_finds_what_a_cpu_does(kind: Callable[[], Any]) -> None:
     found = {}
     for device in ("cpu", "cuda"):
         torch.manual_seed(0)
-        model = NAT(**SMALL, dropout=0.0).to(device)
+        model = kind().to(device)
         task = TemporalLinkPrediction(TINY, model, device=device, ranked=3)
         fitted = fit(
             model,

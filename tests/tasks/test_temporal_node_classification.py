@@ -26,6 +26,10 @@ def small() -> NATClassifier:
     return NATClassifier(**SMALL).eval()
 
 
+def parts(batch: Events) -> tuple[Tensor, ...]:
+    return batch.source, batch.destination, batch.time, batch.event
+
+
 def test_the_loss_is_that_of_links_and_of_labels() -> None:
     model = small()
     task = TemporalNodeClassification(TINY, model, batch_size=700)
@@ -38,7 +42,7 @@ def test_the_loss_is_that_of_links_and_of_labels() -> None:
     links = torch.nn.functional.softplus(-scores[0]).mean()
     links += torch.nn.functional.softplus(scores[1]).mean()
     task.memory.reset()
-    states = task.classify(model, TINY.part(0, 700))
+    states = task.classify(model, *parts(TINY.part(0, 700)))
     kept = SPLIT.train.label
     assert kept is not None
     share = kept.double().mean()
@@ -56,7 +60,7 @@ def test_labels_of_a_batch_never_enter_its_scores() -> None:
         with torch.no_grad():
             for batch in task.batches(model, epoch=0):
                 task.loss(model, *batch)
-            scores = [task.classify(model, batch) for batch in SPLIT.val.batches(32)]
+            scores = [task.classify(model, *parts(batch)) for batch in SPLIT.val.batches(32)]
         found.append((torch.cat(scores), task.memory.tensors()))
     assert torch.equal(found[0][0], found[1][0])
     assert all(torch.equal(tensor, found[1][1][name]) for name, tensor in found[0][1].items())
@@ -70,7 +74,7 @@ def test_an_evaluation_replays_the_past() -> None:
     assert set(found.metrics) == {"val_rocauc", "test_rocauc"}
     assert found.val_loss == 1 - found.metrics["val_rocauc"]
     task.replay(model, task.past)
-    scores = torch.cat([task.classify(model, batch) for batch in SPLIT.val.batches(50)])
+    scores = torch.cat([task.classify(model, *parts(batch)) for batch in SPLIT.val.batches(50)])
     label = SPLIT.val.label
     assert label is not None
     assert found.metrics["val_rocauc"] == roc_auc(scores[:, None], label[:, None])
