@@ -35,6 +35,7 @@ class _TGN(nn.Module):
 
     def __init__(self):
         super().__init__()
+        self.is_recordable = False  # its shapes follow from the values of a batch
         message = IdentityMessage(1, WIDTH, WIDTH), LastAggregator()
         self.tgn = TGNMemory(events.num_nodes, 1, WIDTH, WIDTH, *message)
         self.conv = TransformerConv(WIDTH, WIDTH // 2, heads=2, dropout=0.1, edge_dim=WIDTH + 1)
@@ -65,8 +66,7 @@ class _TGN(nn.Module):
         return self.head(pair).view(times, -1)
 
     def insert(self, memory, source, destination, event):
-        message = torch.zeros(len(event), 1)
-        self.tgn.update_state(source[0], destination[0], source[1], message)
+        self.tgn.update_state(source[0], destination[0], source[1], torch.zeros(len(event), 1))
         self.cache.insert(source[0], destination[0])
 
 

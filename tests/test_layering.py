@@ -55,6 +55,7 @@ RIM = {
         "tasks/ranking.py",
     ),
     "ogb": ("data/*.py", "bench/*.py"),
+    "tgb": ("data/*.py",),
     "sklearn": ("data/*.py",),
     "scipy": ("data/*.py", "graph/convert.py", "models/cooccurrence.py", "bench/*.py"),
     "torch_sparse": ("graph/convert.py", "bench/*.py"),

@@ -1,6 +1,7 @@
 """From a data set and a recipe to the model and the task of one seed, by the data set's type."""
 
 from functools import singledispatch
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from neighborgraph.data import (
     LinkDataset,
     MultiLabelDataset,
     NodeDataset,
+    RankedLog,
 )
 from neighborgraph.data.recommend import load_tiny_interactions
 from neighborgraph.errors import ConfigError, InputError
@@ -23,12 +25,14 @@ from neighborgraph.tasks import (
     LinkPrediction,
     MixtureClassification,
     NodeClassification,
+    RankedLinkPrediction,
     Recipe,
     Recommendation,
     SampledClassification,
     SubstitutedClassification,
     Task,
     TemporalLinkPrediction,
+    TemporalNodeClassification,
 )
 from neighborgraph.tasks.processes import ALONE, Processes
 
@@ -130,8 +134,25 @@ def _(dataset: InteractionLog, name, recipe, seed, device, processes=ALONE):
 @assemble.register
 def _(dataset: EventLog, name, recipe, seed, device, processes=ALONE):
     model = stream_model(dataset, name, recipe).to(device)
+    if isinstance(model, models.NATClassifier):
+        settings = batch_settings(recipe, seed, device)
+        return model, TemporalNodeClassification(dataset.events, model, **settings)
     settings = {"seed": seed, "device": device, **vars(recipe.stream)}
     return model, TemporalLinkPrediction(dataset.events, model, **settings)
+
+
+@assemble.register
+def _(dataset: RankedLog, name, recipe, seed, device, processes=ALONE):
+    model = stream_model(dataset, name, recipe).to(device)
+    given = dataset.val_negatives, dataset.test_negatives, dataset.official
+    settings = batch_settings(recipe, seed, device)
+    return model, RankedLinkPrediction(dataset.events, dataset.split, model, *given, **settings)
+
+
+def batch_settings(recipe: Recipe, seed: int, device: torch.device) -> dict[str, Any]:
+    """What all tasks of streams are told."""
+    sizes = {name: getattr(recipe.stream, name) for name in ("batch_size", "judged_size")}
+    return {"seed": seed, "device": device, **sizes}
 
 
 def stream_model(dataset: EventLog, name: str, recipe: Recipe) -> models.TemporalModel:
@@ -183,4 +204,23 @@ def _(dataset: InteractionLog, name, recipe):
 
 @check_options.register
 def _(dataset: EventLog, name, recipe):
-    stream_model(dataset, name, recipe)
+    if isinstance(stream_model(dataset, name, recipe), models.NATClassifier):
+        expect_none_hidden(recipe, name)
+        if dataset.events.label is None:
+            raise ConfigError(f"{name} learns the labels of events, but {dataset.name} has none")
+
+
+@check_options.register
+def _(dataset: RankedLog, name, recipe):
+    if isinstance(stream_model(dataset, name, recipe), models.NATClassifier):
+        raise ConfigError(f"{name} learns the labels of events, but {dataset.name} has none")
+    expect_none_hidden(recipe, dataset.name)
+
+
+def expect_none_hidden(recipe: Recipe, what: str) -> None:
+    """Refuse hidden nodes where no task has any."""
+    if recipe.stream.hidden:
+        raise ConfigError(
+            f"stream.hidden = {recipe.stream.hidden} must be 0 for {what}, for which no nodes are "
+            "hidden"
+        )

@@ -12,7 +12,7 @@ import torch
 from neighborgraph.version import __version__
 
 PACKAGES = ("torch", "numba", "numpy")
-OPTIONAL_PACKAGES = ("ogb",)
+OPTIONAL_PACKAGES = ("ogb", "py-tgb")
 """Named where they are installed."""
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from neighborgraph.checks import nearest
-from neighborgraph.data import BUILTIN, DATASETS, INTERACTIONS, STREAMS
+from neighborgraph.data import BUILTIN, DATASETS, INTERACTIONS, STREAMS, TGB
 from neighborgraph.errors import ConfigError
 from neighborgraph.models import MODELS
 from neighborgraph.tasks.recipe import load_recipe, recipe_names
@@ -48,7 +48,9 @@ def models() -> list[str]:
 def datasets() -> list[str]:
     """Name and where the files come from."""
     origin = {name: "read from --data-root, or fetched with --download" for name in DATASETS}
-    origin |= {name: "read from --data-root" for name in (*INTERACTIONS, *STREAMS)}
+    origin |= {
+        name: "read from --data-root" for name in (*INTERACTIONS, *STREAMS) if name not in TGB
+    }
     origin |= {name: "built in" for name in BUILTIN}
     return [f"{name:<20}{origin[name]}" for name in sorted(DATASETS)]
 

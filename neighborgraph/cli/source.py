@@ -59,7 +59,7 @@ KINDS = (
         models.TemporalModel,
         data.STREAMS,
         "tiny-events",
-        lambda name, root, download: data.load_events(name, root),
+        data.load_events,
         "events",
         "events in their order",
     ),
@@ -106,17 +106,17 @@ def choose_source(options: argparse.Namespace, kind: Kind) -> Source:
         ConfigError: None or two are named, or one that such models cannot use.
     """
     name, path = options.dataset, own_file(options, kind)
-    if options.download and kind.option:
+    if name is not None:
+        data.expect_known(name, data.DATASETS)
+        data.expect_known(name, kind.readers, f"data set for {options.models}")
+    if options.download and kind.option and name not in data.TGB:
         raise ConfigError(
-            f"--download fetches no {kind.option}; put the files under --data-root, as "
-            f"docs/data.md says, or name your own with --{kind.option}"
+            f"--download fetches no {kind.option} of {name or 'your own'}; put the files under "
+            f"--data-root, as docs/data.md says, or name your own with --{kind.option}"
         )
     named = [option for option in COLUMN_OPTIONS if getattr(options, option) is not None]
     if options.interactions is None and named:
         raise ConfigError(f"--{named[0].replace('_', '-')} describes a file of --interactions")
-    if name is not None:
-        data.expect_known(name, data.DATASETS)
-        data.expect_known(name, kind.readers, f"data set for {options.models}")
     if options.tiny:
         tiny = "tiny-links" if name in data.LINKS else kind.tiny
         return Source(name or tiny, lambda: kind.load(tiny, options.data_root, False))

@@ -22,7 +22,14 @@ from neighborgraph.data.planetoid import FOLDERS, load_planetoid, load_planetoid
 from neighborgraph.data.recommend import INTERACTIONS
 from neighborgraph.data.streams import STREAMS, read_events
 from neighborgraph.data.synthetic import load_tiny, load_tiny_links
-from neighborgraph.data.temporal import EventLog, from_temporal_data, read_jodie, read_snap
+from neighborgraph.data.temporal import (
+    EventLog,
+    RankedLog,
+    from_temporal_data,
+    read_jodie,
+    read_snap,
+)
+from neighborgraph.data.tgb import SIZES as TGBL
 from neighborgraph.errors import ConfigError
 from neighborgraph.paths import data_root
 
@@ -56,6 +63,9 @@ streams of events."""
 BUILTIN = ("digits", "tiny", "tiny-events", "tiny-interactions", "tiny-links")
 """Data sets that need no file and no network."""
 
+TGB = tuple(TGBL)
+"""Streams of events that TGB keeps and that its rules are for."""
+
 OGB = tuple(OGB_FORMATS)
 """Data sets that OGB keeps and that its rules are for."""
 
@@ -69,6 +79,7 @@ __all__ = [
     "OGB",
     "STREAMS",
     "SYNTHETIC",
+    "TGB",
     "BinaryDataset",
     "Columns",
     "EventLog",
@@ -79,6 +90,7 @@ __all__ = [
     "MultiLabelDataset",
     "NodeDataset",
     "OwnNegatives",
+    "RankedLog",
     "SharedNegatives",
     "Split",
     "SyntheticSettings",
@@ -157,20 +169,21 @@ def load_interactions(name: str, root: Path | str | None = None) -> InteractionL
     return INTERACTIONS[name](folder_of(root))
 
 
-def load_events(name: str, root: Path | str | None = None) -> EventLog:
+def load_events(name: str, root: Path | str | None = None, download: bool = False) -> EventLog:
     """Read a stream of events; for a file of your own see `read_events`.
 
     Args:
         name: A key of ``STREAMS``.
         root: Folder that holds the data sets' folders; by default ``NEIGHBORGRAPH_DATA`` or
             ``data``.
+        download: Whether missing files may be fetched from their publisher, where that is TGB.
 
     Raises:
         ConfigError: ``name`` is unknown.
         DataFileError: A file is absent, damaged, or not what its name claims.
     """
     expect_known(name, STREAMS)
-    return STREAMS[name](folder_of(root))
+    return STREAMS[name](folder_of(root), download)
 
 
 def folder_of(root: Path | str | None) -> Path:

@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neighborgraph.data.archive import fetch_archive
 from neighborgraph.data.dataset import MultiLabelDataset, NodeDataset, Split
 from neighborgraph.data.files import build_or_refuse
-from neighborgraph.data.ogb_download import fetch_archive
 from neighborgraph.data.ogb_files import is_synthetic, read_count
 from neighborgraph.data.ogb_format import (
     NODE_FORMATS,
@@ -110,7 +110,7 @@ def find_folder(name: str, form: Format, root: Path, download: bool) -> Path:
     if (root / f"{folder_name(name)}_pyg").exists():
         folder = root / f"{folder_name(name)}_pyg"
     if download and not folder.exists():
-        fetch_archive(form, folder)
+        fetch_archive(form.archive, folder, lambda found: missing_files(found, form))
     missing = list(missing_files(folder, form))
     if not missing:
         return folder

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from neighborgraph.data.recommend import find_folder
 from neighborgraph.data.temporal import EventLog, read_jodie, read_snap
+from neighborgraph.data.tgb import SIZES, load_tgbl
 from neighborgraph.errors import DataFileError
 from neighborgraph.graph import Events
 
@@ -46,7 +48,10 @@ def read_events(path: Path) -> EventLog:
 
 
 def load_tiny_events() -> EventLog:
-    """1,500 made-up events of 60 nodes in six groups; half of them repeat a source's last one."""
+    """1,500 made-up events of 60 nodes in six groups; half of them repeat a source's last one.
+
+    The label says whether the ends are of two groups.
+    """
     random = torch.Generator().manual_seed(0)
     nodes = GROUPS * NODES_A_GROUP
     source = torch.randint(nodes, (EVENTS,), generator=random)
@@ -62,13 +67,15 @@ def load_tiny_events() -> EventLog:
             destination[event] = last[node]
         last[node] = int(destination[event])
     time = torch.randint(1, 60, (EVENTS,), generator=random).cumsum(0)
-    events = Events.of(source, destination, time, nodes)
+    label = (source // NODES_A_GROUP != destination // NODES_A_GROUP).long()
+    events = Events.of(source, destination, time, nodes, label=label)
     made_up = "synthetic, nodes in groups that repeat themselves"
     return EventLog("tiny-events", events, torch.arange(nodes).numpy(), None, made_up)
 
 
-STREAMS: dict[str, Callable[[Path], EventLog]] = {
-    "tiny-events": lambda root: load_tiny_events(),
-    "uci-messages": load_uci_messages,
+STREAMS: dict[str, Callable[[Path, bool], EventLog]] = {
+    **{name: partial(load_tgbl, name) for name in SIZES},
+    "tiny-events": lambda root, download: load_tiny_events(),
+    "uci-messages": lambda root, download: load_uci_messages(root),
 }
-"""Command-line name to reader, which is handed the data root."""
+"""Command-line name to reader, which is handed the data root and whether it may download."""

@@ -6,7 +6,7 @@ What is wrong is named by file, line and text.
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from neighborgraph.data.files import build_or_refuse
 from neighborgraph.data.interaction_files import finite, malformed, read_text
 from neighborgraph.data.interactions import digest_of
 from neighborgraph.errors import DataFileError, DtypeError, InputError
-from neighborgraph.graph import Events
+from neighborgraph.graph import Events, EventSplit
 
 INT64 = torch.iinfo(torch.int64)
 
@@ -51,6 +51,38 @@ class EventLog:
         numbers = {"nodes": self.events.num_nodes, "sources": self.num_sources}
         kept = (t for t in vars(self.events).values() if isinstance(t, Tensor))
         return digest_of(numbers, tuple(t.cpu().numpy() for t in kept), (self.node_ids,))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RankedLog(EventLog):
+    """Events whose last ones are to be ranked among destinations that a publisher has chosen.
+
+    Attributes:
+        val_negatives: [v, Q] int64, the destinations that each event of the validation is ranked
+            among; -1 behind the last where there are fewer.
+        test_negatives: [t, R], the same for the last t events.
+        official: The publisher's metric of scores [p] of events and [p, Q] of their negatives,
+            which are minus infinity for -1.
+    """
+
+    val_negatives: Tensor
+    test_negatives: Tensor
+    official: Callable[[Tensor, Tensor], float]
+
+    @property
+    def split(self) -> EventSplit:
+        """The publisher's, by the numbers of events that have negatives."""
+        events, test = self.events, len(self.test_negatives)
+        ends = len(events) - len(self.val_negatives) - test, len(events) - test
+        none = events.source.new_empty(0)
+        parts = events.part(0, ends[0]), events.part(*ends), events.part(ends[1], len(events))
+        return EventSplit(*parts, none)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over all that an `EventLog` has, and the negatives."""
+        negatives = self.val_negatives.numpy(), self.test_negatives.numpy()
+        return digest_of({"events": super().digest}, negatives, ())
 
 
 def read_snap(path: Path) -> EventLog:

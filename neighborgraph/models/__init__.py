@@ -27,6 +27,7 @@ from neighborgraph.models.mlp import MLP
 from neighborgraph.models.mowst import MowstModel, MowstStarModel, Opinions
 from neighborgraph.models.mowst_gnn import MowstGCN, MowstSAGE, MowstStarGCN, MowstStarSAGE
 from neighborgraph.models.nat import NAT, NATSum
+from neighborgraph.models.nat_classifier import NATClassifier
 from neighborgraph.models.recommender import Recommender
 from neighborgraph.models.sage import SAGE
 from neighborgraph.models.temporal import TemporalModel
@@ -55,6 +56,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "mowst-star-gcn": MowstStarGCN,
     "mowst-star-sage": MowstStarSAGE,
     "nat": NAT,
+    "nat-classifier": NATClassifier,
     "nat-sum": NATSum,
     "sage": SAGE,
     "ultragcn": UltraGCN,
@@ -93,6 +95,7 @@ __all__ = [
     "MowstStarGCN",
     "MowstStarModel",
     "MowstStarSAGE",
+    "NATClassifier",
     "NATSum",
     "Opinions",
     "Recommender",

@@ -136,13 +136,16 @@ class NAT(TemporalModel):
             slot_channels + position_channels, hidden_channels, heads=heads
         )
         self.drop = nn.Dropout(dropout)
-        width = hidden_channels + 2 * self_channels
-        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.make_heads(hidden_channels + 2 * self_channels)
         hops = torch.tensor([0, *(hop for hop, m in enumerate(self.sizes, 1) for _ in range(m))])
         bits = torch.cat([1 << hops, 1 << hops + DESTINATION])
         self.register_buffer("code", bits, persistent=False)
 
     code: Tensor
+
+    def make_heads(self, width: int) -> None:
+        """Create what scores pairs by vectors [p, width]."""
+        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
 
     def memory(
         self,
@@ -199,13 +202,17 @@ class NAT(TemporalModel):
     def forward(self, source: NATSight, destination: NATSight) -> Tensor:
         """Scores [D, p] of pairs; see `TemporalModel`."""
         times = candidates(source.node, destination.node)
+        return self.head(self.pair_vectors(source, destination, times)).view(times, -1)
+
+    def pair_vectors(self, source: NATSight, destination: NATSight, times: int = 1) -> Tensor:
+        """[D p, hidden_channels + 2 d] what is known of pairs, of D candidates a source."""
         ends = shown(source), shown(destination)
         key, vector, own = (
             torch.cat([a.repeat(times, *[1] * (a.dim() - 1)), b], dim=1)
             for a, b in zip(*ends, strict=True)
         )
         z = self.drop(self.aggregate(*self.joint(key, self.code, vector)))
-        return self.head(torch.cat([z, own], dim=1)).view(times, -1)
+        return torch.cat([z, own], dim=1)
 
     @torch.no_grad()
     def insert(

@@ -9,12 +9,14 @@ from neighborgraph.tasks.link_prediction import LinkPrediction
 from neighborgraph.tasks.metrics import accuracy
 from neighborgraph.tasks.mixture import BinaryMixtureClassification, MixtureClassification
 from neighborgraph.tasks.node_classification import NodeClassification
+from neighborgraph.tasks.ranked_link_prediction import RankedLinkPrediction
 from neighborgraph.tasks.ranker import Ranker
 from neighborgraph.tasks.ranking import RankingMetrics, evaluate_ranking, rows_of
 from neighborgraph.tasks.recipe import Recipe, load_recipe
 from neighborgraph.tasks.recommendation import Recommendation
 from neighborgraph.tasks.sampled_classification import SampledClassification
 from neighborgraph.tasks.temporal_link_prediction import TemporalLinkPrediction
+from neighborgraph.tasks.temporal_node_classification import TemporalNodeClassification
 
 __all__ = [
     "AugmentedClassification",
@@ -26,6 +28,7 @@ __all__ = [
     "LinkPrediction",
     "MixtureClassification",
     "NodeClassification",
+    "RankedLinkPrediction",
     "Ranker",
     "RankingMetrics",
     "Recipe",
@@ -34,6 +37,7 @@ __all__ = [
     "SubstitutedClassification",
     "Task",
     "TemporalLinkPrediction",
+    "TemporalNodeClassification",
     "accuracy",
     "consistency_loss",
     "evaluate_ranking",

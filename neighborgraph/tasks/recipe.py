@@ -92,6 +92,11 @@ SECTIONS: dict[str, dict[str, type]] = {
         "training": TrainingSettings,
         "published": PublishedStream,
     },
+    "temporal node classification": {
+        "stream": StreamSettings,
+        "optimizer": OptimizerSettings,
+        "training": TrainingSettings,
+    },
 }
 """Task to the sections that its recipes have beside ``[model]``."""
 
@@ -116,7 +121,7 @@ class Recipe:
         batches: How pairs are drawn, for recommendation.
         predictor: What scores links, for link prediction.
         links: How links are learned and judged, for link prediction.
-        stream: How events are learned and judged, for temporal link prediction.
+        stream: How events are learned and judged, for tasks of streams.
     """
 
     name: str

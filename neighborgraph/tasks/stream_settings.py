@@ -7,7 +7,10 @@ from neighborgraph.tasks.settings import number
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How a stream is cut, learned and judged; the arguments of `TemporalLinkPrediction`."""
+    """How a stream is cut, learned and judged; the arguments of `TemporalLinkPrediction`.
+
+    A stream with a publisher's negatives is judged by these alone: see `RankedLinkPrediction`.
+    """
 
     batch_size: int = number(low=1, default=100)
     """Events a step, and events at once where the past is replayed."""

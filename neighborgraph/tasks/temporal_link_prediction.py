@@ -1,50 +1,23 @@
 """Temporal link prediction: events of a stream, told from drawn ones by what was before."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, Protocol, final
+from collections.abc import Callable
+from typing import final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neighborgraph.errors import InputError
 from neighborgraph.graph import Events
-from neighborgraph.tasks.base import Evaluation, Memory, Task
+from neighborgraph.tasks.base import Evaluation
 from neighborgraph.tasks.metrics import average_precision, mean_of_parts, mrr, roc_auc_of
-from neighborgraph.tasks.randomness import keyed_generator
-from neighborgraph.tasks.recorded import Recorded
-from neighborgraph.tasks.step import CapturedStep, Step
+from neighborgraph.tasks.stream import StreamModel, StreamTask
 
 VAL, TEST, RANKED = 2**32 - 1, 2**32 - 2, 2**32 - 3
 """The epochs whose negatives evaluations draw, so that they differ only by the model."""
 
 
-class StreamModel(Protocol):
-    """What a model must offer; `neighborgraph.models.TemporalModel` does."""
-
-    is_recordable: bool
-    """Whether every batch of a shape takes the same operations, none of which waits for a GPU."""
-
-    def memory(self, num_nodes: int, *, time_dtype: torch.dtype, device: torch.device) -> Memory:
-        """A memory in which nothing has happened."""
-        ...
-
-    def look(self, memory: Any, node: Tensor, time: Tensor, feature: Tensor | None, /) -> Any:
-        """What is known of nodes [q] from before times [q]; its ``split(i)`` cuts it in two."""
-        ...
-
-    def __call__(self, source: Any, destination: Any) -> Tensor:
-        """[D, p] scores of D candidates for each of p sources: logarithms of odds."""
-        ...
-
-    def insert(self, memory: Any, source: Any, destination: Any, event: Tensor) -> None:
-        """Let p events happen."""
-        ...
-
-
 @final
-class TemporalLinkPrediction(Task):
+class TemporalLinkPrediction(StreamTask):
     """Events in the order of time, each told from one with a destination drawn at random.
 
     The model is a `StreamModel`. A batch is scored by what happened before it and only then
@@ -88,81 +61,19 @@ class TemporalLinkPrediction(Task):
         Raises:
             InputError: A number is out of range, or a part of the stream is empty.
         """
-        for name, number in (("batch_size", batch_size), ("judged_size", judged_size)):
-            if number < 1:
-                raise InputError(f"{name}={number} must be at least 1")
         if ranked < 0:
             raise InputError(f"ranked={ranked} must be at least 0")
-        self.seed, self.batch_size, self.judged_size = seed, batch_size, judged_size
-        self.ranked, self.device = ranked, torch.device(device)
+        self.ranked = ranked
         events = events.to(device)
-        self.split = split = events.split_inductive(hidden, seed) if hidden else events.split()
-        self.feature = events.feature
-        # With the events of hidden nodes, which happen though training does not see them.
-        self.past = events.part(0, len(events) - len(split.val) - len(split.test))
+        split = events.split_inductive(hidden, seed) if hidden else events.split()
+        super().__init__(
+            events, split, model, seed=seed, batch_size=batch_size, judged_size=judged_size
+        )
         until_test = torch.cat([self.past.destination, split.val.destination])
-        self.pools = {
-            "train": split.train.destination.unique(),
+        self.pools |= {
             "val": until_test.unique(),
             "test": torch.cat([until_test, split.test.destination]).unique(),
         }
-        self.memory = model.memory(
-            events.num_nodes, time_dtype=events.time.dtype, device=self.device
-        )
-
-    def negatives(self, part: str, count: int, size: int, epoch: int) -> Tensor:
-        """[count, size] destinations, drawn from those of a part of the stream."""
-        pool, host = self.pools[part], torch.device("cpu")
-        # Drawn on the host, so that every device is asked about the same negatives.
-        generator = keyed_generator(host, self.seed, epoch)
-        return pool[torch.randint(len(pool), (count, size), generator=generator).to(self.device)]
-
-    def batches(self, model: nn.Module, epoch: int) -> Iterator[tuple[Tensor, ...]]:
-        """Sources, destinations and negatives, times and ids; the last batch may be smaller."""
-        self.memory.reset()
-        train = self.split.train
-        drawn = self.negatives("train", 1, len(train), epoch).split(self.batch_size, dim=1)
-        for batch, negatives in zip(train.batches(self.batch_size), drawn, strict=True):
-            yield batch.source, batch.destination, negatives, batch.time, batch.event
-
-    def step(self, model: nn.Module, adam: torch.optim.Adam) -> Step:
-        """Recorded on a GPU, where the host would be slower than the device."""
-        if self.records(model):
-            return CapturedStep(self.loss, model, adam)
-        return super().step(model, adam)
-
-    def records(self, model: nn.Module) -> bool:
-        """Whether operations are recorded in CUDA graphs."""
-        return self.device.type == "cuda" and bool(model.is_recordable)
-
-    def often(self, function: Callable[..., Any], model: nn.Module) -> Callable[..., Any]:
-        """A function of a model and a batch, as one of a batch that is called for many of them."""
-        bound = partial(function, model)
-        return Recorded(bound, self.device) if self.records(model) else bound
-
-    def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
-        """Binary cross entropy of the events plus that of the negatives, each a mean."""
-        scores = self.predict(model, *batch)
-        return F.softplus(-scores[0]).mean() + F.softplus(scores[1:]).mean()
-
-    def predict(
-        self,
-        model: nn.Module,
-        source: Tensor,
-        destination: Tensor,
-        negatives: Tensor,
-        time: Tensor,
-        event: Tensor,
-    ) -> Tensor:
-        """[1 + R, b] scores of events and of their negatives [R, b]; then the events happen."""
-        stream: StreamModel = model  # pyright: ignore[reportAssignmentType]
-        size, count = len(source), 2 + len(negatives)
-        node = torch.cat([source, destination, negatives.flatten()])
-        ends = stream.look(self.memory, node, time.repeat(count), self.feature)
-        sources, candidates = ends.split(size)
-        scores = stream(sources, candidates)
-        stream.insert(self.memory, sources, candidates.split(size)[0], event)
-        return scores
 
     def evaluate(self, model: nn.Module) -> Evaluation:
         """One minus the validation's average precision, and the metrics."""
@@ -193,24 +104,6 @@ class TemporalLinkPrediction(Task):
         negatives = self.negatives("test", self.ranked, len(test), RANKED)
         scores = self.scores(self.often(self.predict, model), test, negatives)
         return {"test_mrr": mrr(scores[0], scores[1:].t())}
-
-    def replay(self, model: nn.Module, events: Events) -> None:
-        """Let events happen without a score; from the first event on, in an empty memory."""
-        if events is self.past:
-            self.memory.reset()
-        happen = self.often(self.happen, model)
-        for batch in events.batches(self.batch_size):
-            happen(batch.source, batch.destination, batch.time, batch.event)
-
-    def happen(
-        self, model: nn.Module, source: Tensor, destination: Tensor, time: Tensor, event: Tensor
-    ) -> None:
-        """Insert a batch."""
-        stream: StreamModel = model  # pyright: ignore[reportAssignmentType]
-        node = torch.cat([source, destination])
-        ends = stream.look(self.memory, node, time.repeat(2), self.feature)
-        sources, destinations = ends.split(len(source))
-        stream.insert(self.memory, sources, destinations, event)
 
     def scores(self, predict: Callable[..., Tensor], events: Events, negatives: Tensor) -> Tensor:
         """[1 + R, e] scores of a part of the stream, which happens meanwhile."""

@@ -6,20 +6,40 @@ import pytest
 import torch
 
 from neighborgraph.bench.assembly import assemble, check_options
-from neighborgraph.data import MultiLabelDataset, load, load_interactions, load_links
+from neighborgraph.data import (
+    MultiLabelDataset,
+    RankedLog,
+    load,
+    load_events,
+    load_interactions,
+    load_links,
+)
 from neighborgraph.errors import ConfigError
-from neighborgraph.models import GCN, GRAND, LAGCN, LAGRAND, LightGCN, LinkPredictor, MowstStarGCN
+from neighborgraph.models import (
+    GCN,
+    GRAND,
+    LAGCN,
+    LAGRAND,
+    LightGCN,
+    LinkPredictor,
+    MowstStarGCN,
+    NATClassifier,
+)
 from neighborgraph.tasks import (
     AugmentedClassification,
     ConsistentClassification,
     LinkPrediction,
     MixtureClassification,
     NodeClassification,
+    RankedLinkPrediction,
     Recommendation,
     SubstitutedClassification,
+    TemporalLinkPrediction,
+    TemporalNodeClassification,
     load_recipe,
 )
 from neighborgraph.tasks.step import CapturedStep, EagerStep
+from neighborgraph.tasks.stream import StreamTask
 
 CPU = torch.device("cpu")
 NODES, INTERACTIONS = load("tiny"), load_interactions("tiny-interactions")
@@ -154,3 +174,61 @@ def test_recorded_steps_train_like_eager_ones(name: str, override: str) -> None:
     (loss, state), (eager_loss, eager_state) = trained
     assert loss == eager_loss
     assert all(torch.equal(state[key], eager_state[key]) for key in state)
+
+
+EVENTS = load_events("tiny-events")
+GIVEN = torch.zeros(225, 3, dtype=torch.int64)
+RANKED = RankedLog(
+    "given",
+    EVENTS.events,
+    EVENTS.node_ids,
+    None,
+    "",
+    val_negatives=GIVEN,
+    test_negatives=GIVEN,
+    official=lambda *_: 0.5,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "kind"),
+    [
+        ("nat", EVENTS, TemporalLinkPrediction),
+        ("nat", RANKED, RankedLinkPrediction),
+        ("edgebank", RANKED, RankedLinkPrediction),
+        ("nat-classifier", EVENTS, TemporalNodeClassification),
+    ],
+)
+def test_streams(name: str, dataset, kind: type) -> None:
+    recipe = load_recipe(name, dataset.name, ["stream.batch_size=50", "stream.judged_size=7"])
+    check_options(dataset, name, recipe)
+    model, task = assemble(dataset, name, recipe, 3, CPU)
+    assert type(task) is kind and isinstance(task, StreamTask)
+    assert isinstance(model, NATClassifier) == (name == "nat-classifier")
+    sizes = task.seed, task.batch_size, task.judged_size
+    assert sizes == (3, 50, 7)
+    assert [len(part) for part in (task.split.val, task.split.test)] == [225, 225]
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "change", "message"),
+    [
+        (
+            "nat",
+            RANKED,
+            ["stream.hidden=0.1"],
+            "must be 0 for given, for which no nodes are hidden",
+        ),
+        ("nat-classifier", EVENTS, ["stream.hidden=0.1"], "must be 0 for nat-classifier"),
+        ("nat-classifier", RANKED, [], "learns the labels of events, but given has none"),
+        (
+            "nat-classifier",
+            replace(EVENTS, events=replace(EVENTS.events, label=None)),
+            [],
+            "learns the labels of events, but tiny-events has none",
+        ),
+    ],
+)
+def test_what_streams_cannot_do(name: str, dataset, change: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_options(dataset, name, load_recipe(name, dataset.name, change))

@@ -29,3 +29,11 @@ def test_everything(capsys) -> None:
 def test_published_figure(capsys) -> None:
     main(["ls", "recipes"])
     assert "dagnn/cora          published 84.4%" in capsys.readouterr().out
+
+
+def test_where_data_sets_are_from(capsys) -> None:
+    main(["ls", "datasets"])
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["tgbl-wiki"] == "read from --data-root, or fetched with --download"
+    assert lines["uci-messages"] == "read from --data-root"
+    assert lines["tiny-events"] == "built in"

@@ -113,7 +113,7 @@ def test_absent_folder(tmp_path: Path) -> None:
 def test_fetched_only_when_absent_and_asked_for(made: Path, tmp_path: Path, monkeypatch) -> None:
     fetched = []
 
-    def fetch(form, target: Path) -> None:
+    def fetch(url: str, target: Path, missing) -> None:
         fetched.append(target)
         shutil.copytree(made / "ogbn_arxiv", target)
 

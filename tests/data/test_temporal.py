@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch_geometric.data import TemporalData
 
-from neighborgraph.data import from_temporal_data, read_jodie, read_snap
+from neighborgraph.data import EventLog, RankedLog, from_temporal_data, read_jodie, read_snap
 from neighborgraph.errors import DataFileError, DtypeError, InputError
+from neighborgraph.graph import Events
 from neighborgraph.paths import data_root
 
 HEADER = "user_id,item_id,timestamp,state_label,comma_separated_list_of_features\n"
@@ -137,3 +138,26 @@ def test_the_real_messages() -> None:
     assert (len(log.events), log.events.num_nodes) == (59_835, 1_899)
     split = log.events.split()
     assert (len(split.train), len(split.val), len(split.test)) == (41_884, 8_975, 8_976)
+
+
+def ranked(val: list[list[int]], test: list[list[int]]) -> RankedLog:
+    time = torch.tensor([1, 2, 3, 4, 4])
+    events = Events.of(torch.arange(5), torch.arange(5), time, num_nodes=5)
+    negatives = {"val_negatives": torch.tensor(val), "test_negatives": torch.tensor(test)}
+    ids = torch.arange(5).numpy()
+    return RankedLog("few", events, ids, None, "", official=lambda *_: 0.5, **negatives)
+
+
+def test_the_split_of_ranked_events_is_that_of_their_negatives() -> None:
+    split = ranked([[1, 2]], [[1, -1], [2, 3]]).split
+    parts = split.train, split.val, split.test
+    assert [part.event.tolist() for part in parts] == [[0, 1], [2], [3, 4]]
+    assert split.hidden.tolist() == []
+
+
+def test_negatives_are_part_of_the_digest() -> None:
+    log = ranked([[1, 2]], [[1, -1], [2, 3]])
+    assert log.digest == ranked([[1, 2]], [[1, -1], [2, 3]]).digest
+    assert log.digest != ranked([[1, 2]], [[1, -1], [2, 4]]).digest
+    plain = EventLog(log.name, log.events, log.node_ids, None, "")
+    assert log.digest != plain.digest

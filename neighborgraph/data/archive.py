@@ -1,15 +1,15 @@
-"""Fetching an OGB archive when asked to: over verified https, whole, and unpacked with care.
+"""Fetching an archive when asked to: over verified https, whole, and unpacked with care.
 
-OGB publishes no digests. What is checked is the size that the server announces, the checksum that
-the archive keeps of each file in it, and that no file is missing; the reader checks the numbers of
-nodes and edges.
+It is for publishers of no digests, OGB and TGB. What is checked is the size that the server
+announces, the checksum that the archive keeps of each file in it, and that no file is missing; the
+readers check the numbers of nodes and edges.
 """
 
 import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,19 +17,24 @@ from typing import Any
 from tqdm import tqdm
 
 from neighborgraph.data.download import open_https
-from neighborgraph.data.ogb_format import Format, missing_files
 from neighborgraph.errors import DataFileError
 
 MAX_UNPACKED = 2**35
 """Bytes an archive may unpack to; the archives that are read here are far smaller."""
 
 
-def fetch_archive(form: Format, target: Path, open_url: Callable[[str], Any] = open_https) -> None:
+def fetch_archive(
+    url: str,
+    target: Path,
+    missing_files: Callable[[Path], Iterable[str]],
+    open_url: Callable[[str], Any] = open_https,
+) -> None:
     """Fetch and unpack an archive, so that ``target`` is complete or still absent.
 
     Args:
-        form: The data set.
-        target: Its folder, which must be absent.
+        url: Where it is.
+        target: The data set's folder, which must be absent.
+        missing_files: The files that an unpacked folder lacks.
         open_url: Opens an https address; what it gives has ``read`` and ``headers``.
 
     Raises:
@@ -39,15 +44,15 @@ def fetch_archive(form: Format, target: Path, open_url: Callable[[str], Any] = o
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as place:
             archive = Path(place) / "archive.zip"
-            receive(form.archive, archive, open_url)
+            receive(url, archive, open_url)
             unpacked = unpack(archive, Path(place) / "unpacked")
-            missing = list(missing_files(unpacked, form))
+            missing = list(missing_files(unpacked))
             if missing:
-                raise DataFileError(f"{form.archive} lacks {', '.join(missing)}")
+                raise DataFileError(f"{url} lacks {', '.join(missing)}")
             shutil.move(unpacked, target)
     except (OSError, HTTPException, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise DataFileError(
-            f"cannot fetch {form.archive}: {error}. Fetch it some other way and unpack it so that "
+            f"cannot fetch {url}: {error}. Fetch it some other way and unpack it so that "
             f"its files lie in {target}"
         ) from error
 
@@ -65,7 +70,10 @@ def receive(url: str, file: Path, open_url: Callable[[str], Any]) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """The one folder that an archive holds; each file's checksum is compared as it is written."""
+    """The one folder that an archive holds, or ``folder`` where files are not in any.
+
+    Each file's checksum is compared as it is written.
+    """
     with zipfile.ZipFile(archive) as content:
         members = content.infolist()
         size = sum(member.file_size for member in members)
@@ -78,7 +86,8 @@ def unpack(archive: Path, folder: Path) -> Path:
                     f"the archive holds the file {member.filename!r} outside of itself"
                 )
         tops = {PurePosixPath(member.filename).parts[0] for member in members}
-        if len(tops) != 1:
+        loose = [member.filename for member in members if "/" not in member.filename]
+        if not loose and len(tops) != 1:
             raise ValueError(f"the archive holds {len(tops)} folders in the place of one")
         content.extractall(folder)
-    return folder / tops.pop()
+    return folder if loose else folder / tops.pop()

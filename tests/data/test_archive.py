@@ -1,4 +1,4 @@
-"""OGB's archives: whole or nothing, and nothing outside of the folder."""
+"""Archives: whole or nothing, and nothing outside of the folder."""
 
 import io
 import zipfile
@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from neighborgraph.data import SyntheticSettings, write_synthetic
-from neighborgraph.data.ogb_download import fetch_archive
+from neighborgraph.data.archive import fetch_archive
 from neighborgraph.data.ogb_format import NODE_FORMATS, missing_files
 from neighborgraph.errors import DataFileError
 
 FORM = NODE_FORMATS["ogbn-arxiv"]
+
+
+def missing(folder: Path) -> list[str]:
+    return list(missing_files(folder, FORM))
 
 
 class Response(io.BytesIO):
@@ -48,16 +52,26 @@ def test_fetch(archive: bytes, tmp_path: Path, says_its_length: bool) -> None:
         return Response(archive, len(archive) if says_its_length else None)
 
     target = tmp_path / "data" / "ogbn_arxiv"
-    fetch_archive(FORM, target, server)
+    fetch_archive(FORM.archive, target, missing, server)
     assert asked == ["https://snap.stanford.edu/ogb/data/nodeproppred/arxiv.zip"]
-    assert list(missing_files(target, FORM)) == []
+    assert missing(target) == []
     assert [path.name for path in target.parent.iterdir()] == ["ogbn_arxiv"]
+
+
+def test_files_in_no_folder(tmp_path: Path) -> None:
+    content = packed({"events.csv": b"1,2", "more/negatives.pkl": b"3"})
+    target = tmp_path / "tgbl_wiki"
+    fetch_archive("https://host/wiki.zip", target, lambda _: [], lambda url: Response(content))
+    assert (target / "events.csv").read_bytes() == b"1,2"
+    assert (target / "more" / "negatives.pkl").read_bytes() == b"3"
 
 
 def refused(content: bytes, folder: Path, length: int | None = None) -> str:
     """The complaint; nothing is left behind."""
     with pytest.raises(DataFileError, match=r"arxiv\.zip") as caught:
-        fetch_archive(FORM, folder / "ogbn_arxiv", lambda url: Response(content, length))
+        fetch_archive(
+            FORM.archive, folder / "ogbn_arxiv", missing, lambda url: Response(content, length)
+        )
     assert list(folder.iterdir()) == []
     return str(caught.value)
 
@@ -89,7 +103,7 @@ def test_unexpected_content(tmp_path: Path, files: dict[str, bytes], message: st
 
 
 def test_a_bomb_is_not_unpacked(archive: bytes, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("neighborgraph.data.ogb_download.MAX_UNPACKED", 1000)
+    monkeypatch.setattr("neighborgraph.data.archive.MAX_UNPACKED", 1000)
     assert "over 1000" in refused(archive, tmp_path)
 
 
@@ -98,4 +112,4 @@ def test_no_network(tmp_path: Path) -> None:
         raise OSError("no route to host")
 
     with pytest.raises(DataFileError, match=r"no route to host\. Fetch it some other way"):
-        fetch_archive(FORM, tmp_path / "ogbn_arxiv", server)
+        fetch_archive(FORM.archive, tmp_path / "ogbn_arxiv", missing, server)
