@@ -113,8 +113,8 @@ def inner_by_head(value: Tensor, *vectors: Tensor) -> tuple[Tensor, ...]:
     """Inner products of nodes [n, H, C] with vectors [1, H, C], by head: [n, H, 1] for each vector.
 
     One product with a matrix that has a block for each head; multiplying and adding up would read
-    and write all of the nodes several times. What is not finite reaches all heads of its node. Under
-    autocast sums are in float32, as PyG's are then.
+    and write all of the nodes several times. What is not finite reaches all heads of its node.
+    Under autocast sums are in float32, as PyG's are then.
     """
     heads, channels = value.shape[1:]
     if is_autocast(value) or any(v.dtype != value.dtype for v in vectors):
