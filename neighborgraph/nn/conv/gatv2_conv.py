@@ -19,7 +19,7 @@ from neighborgraph.nn.conv.attention import (
     without_replaced,
 )
 from neighborgraph.nn.conv.fused import Fused, Path, for_pyg, wants_grad, width_refusal
-from neighborgraph.nn.conv.projection import add_bias
+from neighborgraph.nn.conv.projection import add_bias, project
 from neighborgraph.ops import Additive, attend, attend_with_weights
 
 
@@ -99,9 +99,7 @@ class GATv2Conv(Fused, torch_geometric.nn.GATv2Conv):
             return super().forward(x, for_pyg(edge_index), edge_attr, return_attention_weights)
         source, target = (x, x) if isinstance(x, Tensor) else x
         num_nodes, heads = (source.shape[0], target.shape[0]), (self.heads, self.out_channels)
-        key = self.lin_l(source).view(-1, *heads)
-        shared = self.share_weights and target is source
-        query = key if shared else self.lin_r(target).view(-1, *heads)
+        key, query = (part.view(-1, *heads) for part in self.projections(source, target))
         graph = graph_of(edge_index, num_nodes, transpose=wants_grad(self, query, key))
         edge = None
         if self.lin_edge is not None and edge_attr is not None:
@@ -123,6 +121,14 @@ class GATv2Conv(Fused, torch_geometric.nn.GATv2Conv):
         if self.add_self_loops:
             return out, without_replaced(edge_index_of(edge_index), alpha, num_nodes[1])
         return out, (edge_index, alpha)
+
+    def projections(self, source: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        """Key, which is also the value, and query."""
+        if target is not source:
+            return *project(source, self.lin_l), *project(target, self.lin_r)
+        if self.share_weights:
+            return project(source, self.lin_l) * 2
+        return project(source, self.lin_l, self.lin_r)
 
     def finish(self, out: Tensor, target: Tensor) -> Tensor:
         """Heads merged, with the skip connection and the bias."""

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch_geometric.typing import Adj, OptPairTensor, OptTensor, Size
 
 from neighborgraph.nn.conv.fused import Fused, Path
+from neighborgraph.nn.conv.projection import project
 from neighborgraph.nn.conv.reduction import (
     REDUCTIONS,
     edge_weight_of,
@@ -73,5 +74,6 @@ class GraphConv(Fused, torch_geometric.nn.GraphConv):
             return super().forward(x, *weighted_for_pyg(edge_index, edge_weight), size)
         source, target = (x, x) if isinstance(x, Tensor) else x
         weight = edge_weight_of(edge_index, edge_weight)
-        out = self.lin_rel(reduce_neighbors(self, edge_index, source, target, weight, size))
+        reduced = reduce_neighbors(self, edge_index, source, target, weight, size)
+        (out,) = project(reduced, self.lin_rel)
         return out if target is None else out + self.lin_root(target)

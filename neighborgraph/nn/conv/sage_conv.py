@@ -62,9 +62,8 @@ class SAGEConv(Fused, torch_geometric.nn.SAGEConv):
         if self.project:
             source = self.lin(source).relu()
         weight = stored_weight(edge_index)
-        (out,) = project(
-            reduce_neighbors(self, edge_index, source, target, weight, size), self.lin_l
-        )
+        reduced = reduce_neighbors(self, edge_index, source, target, weight, size)
+        (out,) = project(reduced, self.lin_l)
         if self.root_weight and target is not None:
             out = out + self.lin_r(target)
         return F.normalize(out, p=2.0, dim=-1) if self.normalize else out
