@@ -3,8 +3,8 @@
 16-bit features are widened once per call, node by node, never edge by edge. The loops see features
 as [nodes, H, D] and an absent factor as an array of size zero. Weights [e] say by their number of
 axes that there is one head, and winners of one axis that there are none: numba compiles the other
-branch away, where a test at each edge would cost a tenth of the time. A sum keeps LANES features
-of a row in a register and visits the row's edges for each such part: by then the cache has them.
+branch away, where a test at each edge would cost a tenth of the time. Sums and maxima keep LANES
+features of a row in registers and visit its edges for each such part: by then the cache has them.
 """
 
 import numba
@@ -124,6 +124,14 @@ def finish_row(i, empty, heads, row_scale, add, add_scale, out):
                 out[i, h, f] += add_scale * add[i, h, f]
 
 
+@numba.njit(inline="always")
+def ask_ahead(i, ptr, idx, x):
+    """Send for the features that the edges AHEAD of those of row i read."""
+    for t in range(ptr[i] + AHEAD, min(ptr[i + 1] + AHEAD, idx.size)):
+        for byte in range(0, x.strides[0], LINE):
+            prefetch(x, np.int64(idx[t]), byte)
+
+
 @numba_kernel
 def sum_rows(
     begin,
@@ -143,9 +151,7 @@ def sum_rows(
     """Every edge of a row adds its scaled features, those it won where there is a winner."""
     heads = 1 if weight.ndim == 1 else x.shape[1]
     for i in range(begin, end):
-        for t in range(ptr[i] + AHEAD, min(ptr[i + 1] + AHEAD, idx.size)):
-            for byte in range(0, x.strides[0], LINE):
-                prefetch(x, np.int64(idx[t]), byte)
+        ask_ahead(i, ptr, idx, x)
         for h in range(heads):
             for f in range(0, x.shape[2], LANES):
                 total = spread(x.dtype.type(0))
@@ -182,26 +188,29 @@ def max_rows(
     winner,
 ):
     """The largest scaled features, of equal ones that of the lowest edge id; NaN is the largest."""
-    width = x.shape[2]
     heads = 1 if weight.ndim == 1 else x.shape[1]
     for i in range(begin, end):
-        for t in range(ptr[i], ptr[i + 1]):
-            j = idx[t]
-            for h in range(heads):
-                factor = x.dtype.type(1)
-                if weight.size > 0:
-                    factor *= weight[edge_id[t]] if weight.ndim == 1 else weight[edge_id[t], h]
-                if col_scale.size > 0:
-                    factor *= col_scale[j]
-                for f in range(width):
-                    message = factor * x[j, h, f]
-                    best = out[i, h, f]
+        ask_ahead(i, ptr, idx, x)
+        for h in range(heads):
+            for f in range(0, x.shape[2], LANES):
+                best, won = spread(x.dtype.type(0)), spread(np.int32(-1))
+                for t in range(ptr[i], ptr[i + 1]):
+                    j = np.int64(idx[t])
+                    factor = x.dtype.type(1)
+                    if weight.size > 0:
+                        factor *= weight[edge_id[t]] if weight.ndim == 1 else weight[edge_id[t], h]
+                    if col_scale.size > 0:
+                        factor *= col_scale[j]
+                    message = factor * load(x, (j, h, f))
                     is_nan, was_nan = message != message, best != best
-                    is_tie = message == best or (is_nan and was_nan)
-                    is_earlier = is_tie and edge_id[t] < winner[i, h, f]
-                    if t == ptr[i] or message > best or (is_nan and not was_nan) or is_earlier:
-                        out[i, h, f] = message
-                        winner[i, h, f] = edge_id[t]
+                    is_tie = (message == best) | (is_nan & was_nan)
+                    is_better = (message > best) | (is_nan & (best == best))
+                    takes = is_better | (is_tie & (won > edge_id[t]))
+                    # The first one wins over the zeros of an empty row.
+                    takes = takes | (won == np.int32(-1))
+                    best, won = choose(takes, message, best), choose(takes, edge_id[t], won)
+                store(out, (i, h, f), best)
+                store(winner, (i, h, f), won)
         finish_row(i, ptr[i] == ptr[i + 1], heads, row_scale, add, add_scale, out)
 
 
