@@ -111,17 +111,13 @@ def epilogue(
 
 
 @numba.njit(inline="always")
-def finish_row(i, empty, heads, row_scale, add, add_scale, out):
-    """Scale row i and add to it. An empty row keeps its zeros, whatever its scale."""
-    width = out.shape[2]
+def finished(lanes, i, h, f, empty, row_scale, add, add_scale):
+    """Scaled, and added to; an empty row keeps its zeros, whatever its scale."""
     if row_scale.size > 0 and not empty:
-        for h in range(heads):
-            for f in range(width):
-                out[i, h, f] *= row_scale[i]
+        lanes = lanes * row_scale[i]
     if add.size > 0:
-        for h in range(heads):
-            for f in range(width):
-                out[i, h, f] += add_scale * add[i, h, f]
+        lanes = lanes + add_scale * load(add, (i, h, f))
+    return lanes
 
 
 @numba.njit(inline="always")
@@ -167,8 +163,9 @@ def sum_rows(
                         won = load(winner, (j, h, f)) == edge_id[t]
                         message = choose(won, message, 0)
                     total = total + message
+                empty = ptr[i] == ptr[i + 1]
+                total = finished(total, i, h, f, empty, row_scale, add, add_scale)
                 store(out, (i, h, f), total)
-        finish_row(i, ptr[i] == ptr[i + 1], heads, row_scale, add, add_scale, out)
 
 
 @numba_kernel
@@ -209,9 +206,10 @@ def max_rows(
                     # The first one wins over the zeros of an empty row.
                     takes = takes | (won == np.int32(-1))
                     best, won = choose(takes, message, best), choose(takes, edge_id[t], won)
+                empty = ptr[i] == ptr[i + 1]
+                best = finished(best, i, h, f, empty, row_scale, add, add_scale)
                 store(out, (i, h, f), best)
                 store(winner, (i, h, f), won)
-        finish_row(i, ptr[i] == ptr[i + 1], heads, row_scale, add, add_scale, out)
 
 
 @numba_kernel
