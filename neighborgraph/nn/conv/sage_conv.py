@@ -6,13 +6,22 @@ from torch.nn import functional as F
 from torch_geometric.typing import Adj, OptPairTensor, Size
 
 from neighborgraph.nn.conv.fused import Fused, Path, for_pyg
-from neighborgraph.nn.conv.projection import project
+from neighborgraph.nn.conv.projection import (
+    Projections,
+    add_bias,
+    is_autocast,
+    is_plain,
+    project,
+)
 from neighborgraph.nn.conv.reduction import (
     REDUCTIONS,
     reduce_neighbors,
     stored_weight,
     weight_refusal,
 )
+
+LINEAR = ("mean", "add", "sum")
+"""Aggregations before or after which weights give the same."""
 
 
 class SAGEConv(Fused, torch_geometric.nn.SAGEConv):
@@ -61,9 +70,42 @@ class SAGEConv(Fused, torch_geometric.nn.SAGEConv):
         source, target = (x, x) if isinstance(x, Tensor) else x
         if self.project:
             source = self.lin(source).relu()
+        if self.narrows(source, target):
+            out = self.narrow_first(source, edge_index, size)
+        else:
+            out = self.reduce_first(source, target, edge_index, size)
+        return F.normalize(out, p=2.0, dim=-1) if self.normalize else out
+
+    def narrows(self, source: Tensor, target: Tensor | None) -> bool:
+        """Whether neighbours are fewer numbers after their weights than before them.
+
+        A sum and a mean may come after the weights as well. Between different nodes they come
+        before, as there are often more sources than receivers.
+        """
+        return (
+            target is source
+            and self.aggr in LINEAR
+            and self.out_channels < source.shape[1]
+            and not is_autocast(source)
+            and is_plain(self.lin_l)
+            and (not self.root_weight or is_plain(self.lin_r))
+        )
+
+    def narrow_first(self, x: Tensor, edge_index: Adj, size: Size) -> Tensor:
+        """Neighbours weighted, then reduced and added to what a node makes of itself."""
+        weights = (self.lin_l.weight, *((self.lin_r.weight,) if self.root_weight else ()))
+        message, *root = Projections.apply(x, *(p for weight in weights for p in (weight, None)))
+        weight, add = stored_weight(edge_index), root[0] if root else None
+        out = reduce_neighbors(self, edge_index, message, message, weight, size, add=add)
+        return add_bias(out, self.lin_l.bias)
+
+    def reduce_first(
+        self, source: Tensor, target: Tensor | None, edge_index: Adj, size: Size
+    ) -> Tensor:
+        """Neighbours reduced, then weighted."""
         weight = stored_weight(edge_index)
         reduced = reduce_neighbors(self, edge_index, source, target, weight, size)
         (out,) = project(reduced, self.lin_l)
         if self.root_weight and target is not None:
             out = out + self.lin_r(target)
-        return F.normalize(out, p=2.0, dim=-1) if self.normalize else out
+        return out

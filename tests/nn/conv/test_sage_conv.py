@@ -17,10 +17,23 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.parametrize("width", [4, 7])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_equals_pyg(pair, assert_same, features, graph, options) -> None:
+def test_equals_pyg(pair, assert_same, features, graph, options, width: int) -> None:
     nodes, edge_index = graph
-    assert_same(pair("SAGEConv", 5, 4, **options), features(nodes, 5), edge_index)
+    assert_same(pair("SAGEConv", 5, width, **options), features(nodes, 5), edge_index)
+
+
+@pytest.mark.parametrize("aggr", ["mean", "max"])
+def test_weights_come_first_where_they_narrow_and_may(features, edge_index, aggr: str) -> None:
+    wide, layer = [], SAGEConv(5, 4, aggr=aggr).double()
+    layer.lin_l.register_forward_hook(lambda *_: wide.append(1))  # hooks see what they would in PyG
+    layer(features(14, 5), edge_index)
+    layer.lin_l._forward_hooks.clear()
+    hidden = features(14, 5)
+    assert layer.narrows(hidden, hidden) == (aggr == "mean")
+    assert not layer.narrows(hidden, hidden.clone())
+    assert wide == [1]
 
 
 @pytest.mark.parametrize("aggr", ["median", ["mean", "max"], "softmax"], ids=str)
