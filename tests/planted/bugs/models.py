@@ -24,6 +24,11 @@ def task(name: str, module: str, right: str, wrong: str) -> Bug:
     return of("tasks", name, module, right, wrong)
 
 
+def conv(name: str, right: str, wrong: str) -> Bug:
+    """A bug of what PyG's layers share."""
+    return of("nn/conv", name, "projection", right, wrong)
+
+
 BUGS = (
     model("a seen item of the same rank is not counted", "negatives", "right=True", "right=False"),
     model(
@@ -99,5 +104,24 @@ BUGS = (
         "augmented",
         'if progress.task_state.get("fitted"):',
         "if False:",
+    ),
+    conv(
+        "gradients of the input overwrite each other",
+        "grad_x.addmm_(grad, weight)",
+        "grad @ weight",
+    ),
+    conv("heads share their vectors", "* eye[..., None]", "* eye[..., None].ne(2)"),
+    layer(
+        "a node that nobody remembers is summed with the first",
+        "joint_neighborhood",
+        "own + pairs * columns",
+        "own",
+    ),
+    Bug(
+        "a maximum after the weights",
+        "neighborgraph/nn/conv/sage_conv.py",
+        '("mean", "add", "sum")',
+        '("mean", "add", "sum", "max")',
+        ("tests/nn/conv/test_sage_conv.py::test_weights_come_first_where_they_narrow_and_may",),
     ),
 )

@@ -37,17 +37,13 @@ BUGS = (
     aggregate(
         "weight gradients by position", "            edge = edge_id[t]\n", "            edge = t\n"
     ),
-    aggregate("NaN loses a maximum", " or (is_nan and not was_nan)", ""),
-    aggregate(
-        "maximum of negative features is zero",
-        "if t == ptr[i] or message > best",
-        "if message > best",
-    ),
+    aggregate("NaN loses a maximum", " | (is_nan & (best == best))", ""),
+    aggregate("maximum of negative features is zero", "takes | (won == np.int32(-1))", "takes"),
     Bug(
         "a tie of a maximum goes by position",
         AGGREGATE,
-        "is_tie and edge_id[t] < winner[i, h, f]",
-        "False",
+        "(won > edge_id[t])",
+        "(won != won)",
         ("tests/graph/test_reorder.py",),
     ),
     ordered("all nodes move at once", "((name >> (move // 2)) ^ move) & 1 == 0", "name >= 0"),
