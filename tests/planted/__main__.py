@@ -31,7 +31,8 @@ def ask(bug: Bug) -> str:
         for tests in bug.tests:
             code, output = pytest(Path(folder), tests, bug.needs_gpu)
             if code == CAUGHT:
-                failed = next(line for line in output if line.startswith("FAILED")).split()[1]
+                failed = next(line for line in output if line.startswith("FAILED "))
+                failed = failed.removeprefix("FAILED ").split(" - ")[0]
                 if pytest(ROOT, failed, bug.needs_gpu)[0] != SURVIVED:
                     return f"NOT ASKED: {failed} fails without the bug"
                 return f"caught by {failed}"
