@@ -9,6 +9,14 @@ from torch_geometric.nn import Linear
 
 from neighborgraph.ops.registration import differentiable_once
 
+MANY_ROWS = 2**16
+"""From here on passes over the rows take longer than autograd with a backward pass in Python."""
+
+
+def has_many_rows(x: Tensor) -> bool:
+    """Whether what is below pays; Torch's compiler finds as good ways by itself."""
+    return not torch.compiler.is_compiling() and x.shape[0] >= MANY_ROWS
+
 
 def is_plain(module: Any) -> bool:
     """Whether a layer is no more than PyG's `Linear` with the parameters that it has by now."""
@@ -29,10 +37,11 @@ def is_autocast(x: Tensor) -> bool:
 def project(x: Tensor, *modules: Any) -> tuple[Tensor, ...]:
     """What several linear layers make of one input [n, in_channels].
 
-    Their gradients of ``x`` are added up by the products themselves instead of in passes over
-    memory of their own. Layers with hooks or of another class are called, and all under autocast.
+    Of many rows, their gradients of ``x`` are added up by the products themselves instead of in
+    passes over memory of their own. Layers with hooks or of another class are called, and all under
+    autocast.
     """
-    if is_autocast(x) or not all(map(is_plain, modules)):
+    if not has_many_rows(x) or is_autocast(x) or not all(map(is_plain, modules)):
         return tuple(module(x) for module in modules)
     parameters = [p for module in modules for p in (module.weight, module.bias)]
     return Projections.apply(x, *parameters)
@@ -76,7 +85,9 @@ class Projections(torch.autograd.Function):
 
 def add_bias(x: Tensor, bias: Tensor | None) -> Tensor:
     """``x + bias``, of [n, c] and [c]; as it is where there is no bias."""
-    return x if bias is None else Bias.apply(x, bias)
+    if bias is None:
+        return x
+    return Bias.apply(x, bias) if has_many_rows(x) else x + bias
 
 
 class Bias(torch.autograd.Function):
@@ -112,12 +123,13 @@ def column_sums(x: Tensor) -> Tensor:
 def inner_by_head(value: Tensor, *vectors: Tensor) -> tuple[Tensor, ...]:
     """Inner products of nodes [n, H, C] with vectors [1, H, C], by head: [n, H, 1] for each vector.
 
-    One product with a matrix that has a block for each head; multiplying and adding up would read
-    and write all of the nodes several times. What is not finite reaches all heads of its node.
-    Under autocast sums are in float32, as PyG's are then.
+    Of many rows, one product with a matrix that has a block for each head, in which what is not
+    finite reaches all heads of its node; multiplying and adding up would read and write all of the
+    nodes several times. Under autocast sums are in float32, as PyG's are then.
     """
     heads, channels = value.shape[1:]
-    if is_autocast(value) or any(v.dtype != value.dtype for v in vectors):
+    plain = not has_many_rows(value) or is_autocast(value)
+    if plain or any(v.dtype != value.dtype for v in vectors):
         return tuple((value * vector).sum(-1, keepdim=True) for vector in vectors)
     eye = torch.eye(heads, dtype=value.dtype, device=value.device)
     blocks = [(v.view(heads, 1, channels) * eye[..., None]).view(heads, -1) for v in vectors]

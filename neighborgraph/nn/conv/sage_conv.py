@@ -7,7 +7,6 @@ from torch_geometric.typing import Adj, OptPairTensor, Size
 
 from neighborgraph.nn.conv.fused import Fused, Path, for_pyg
 from neighborgraph.nn.conv.projection import (
-    Projections,
     add_bias,
     is_autocast,
     is_plain,
@@ -88,15 +87,14 @@ class SAGEConv(Fused, torch_geometric.nn.SAGEConv):
             and self.out_channels < source.shape[1]
             and not is_autocast(source)
             and is_plain(self.lin_l)
-            and (not self.root_weight or is_plain(self.lin_r))
         )
 
     def narrow_first(self, x: Tensor, edge_index: Adj, size: Size) -> Tensor:
         """Neighbours weighted, then reduced and added to what a node makes of itself."""
-        weights = (self.lin_l.weight, *((self.lin_r.weight,) if self.root_weight else ()))
-        message, *root = Projections.apply(x, *(p for weight in weights for p in (weight, None)))
-        weight, add = stored_weight(edge_index), root[0] if root else None
-        out = reduce_neighbors(self, edge_index, message, message, weight, size, add=add)
+        message = F.linear(x, self.lin_l.weight)
+        root = self.lin_r(x) if self.root_weight else None
+        weight = stored_weight(edge_index)
+        out = reduce_neighbors(self, edge_index, message, message, weight, size, add=root)
         return add_bias(out, self.lin_l.bias)
 
     def reduce_first(

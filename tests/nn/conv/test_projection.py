@@ -7,7 +7,24 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import Linear
 
+import neighborgraph.nn
+from neighborgraph.nn.conv import projection
 from neighborgraph.nn.conv.projection import add_bias, column_sums, inner_by_head, project
+
+
+@pytest.fixture(autouse=True)
+def any_rows_are_many(monkeypatch) -> None:
+    monkeypatch.setattr(projection, "MANY_ROWS", 0)
+
+
+def test_few_rows_are_left_to_torch(monkeypatch) -> None:
+    monkeypatch.setattr(projection, "MANY_ROWS", 5)
+    x, bias = nodes(4, 5).requires_grad_(), nodes(5).requires_grad_()
+    assert "Projections" not in str(project(x, *linears())[0].grad_fn)
+    assert "Bias" not in str(add_bias(x, bias).grad_fn)
+    x = nodes(5, 5).requires_grad_()
+    assert "Projections" in str(project(x, *linears())[0].grad_fn)
+    assert "Bias" in str(add_bias(x, bias).grad_fn)
 
 
 def linears(dtype: torch.dtype = torch.float64) -> list[Any]:
@@ -28,6 +45,28 @@ def results(outputs: tuple[Tensor, ...], wanted: list[Tensor]) -> list[Tensor]:
     """Outputs, and gradients of a sum that tells all entries apart."""
     total = torch.stack([(y * nodes(*y.shape, dtype=y.dtype)).sum() for y in outputs]).sum()
     return [*outputs, *torch.autograd.grad(total, wanted)]
+
+
+LAYERS = {
+    "TransformerConv": {"heads": 2},
+    "GATConv": {"heads": 3, "residual": True},
+    "GATv2Conv": {"heads": 2},
+    "GCNConv": {},
+    "SAGEConv": {},
+    "GraphConv": {},
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_are_the_same_with_many_rows(monkeypatch, edge_index, name: str) -> None:
+    torch.manual_seed(0)
+    layer = getattr(neighborgraph.nn, name)(5, 6, **LAYERS[name]).double()
+    x = nodes(14, 5).requires_grad_()
+    wanted = [x, *layer.parameters()]
+    many = results((layer(x, edge_index),), wanted)
+    monkeypatch.setattr(projection, "MANY_ROWS", 15)
+    for found, right in zip(many, results((layer(x, edge_index),), wanted), strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-12, atol=1e-12)
 
 
 class TestProject:
