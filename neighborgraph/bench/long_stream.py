@@ -14,10 +14,9 @@ from torch import Tensor
 
 from neighborgraph.bench.machine import peak_memory_mb
 from neighborgraph.bench.measurement import Measurement, figure
+from neighborgraph.bench.named import by_name
 from neighborgraph.bench.neighbor_cache import POLICIES, Play
 from neighborgraph.bench.timer import Timing, peak_extra_cpu, peak_extra_cuda, wait
-from neighborgraph.checks import nearest
-from neighborgraph.errors import ConfigError
 
 STRETCHES, PIECES = 20, 5
 """Rows of a stream, and timed pieces of each."""
@@ -75,12 +74,7 @@ def chosen_long_streams(names: Iterable[str], device: str) -> list[LongStream]:
     Raises:
         ConfigError: There is no such stream.
     """
-    names = list(names) or [DEFAULT_LENGTHS[device]]
-    for name in names:
-        if name not in LONG_STREAMS:
-            known = ", ".join(LONG_STREAMS)
-            raise ConfigError(f"unknown stream {name!r}{nearest(name, LONG_STREAMS)} ({known})")
-    return [LONG_STREAMS[name] for name in names]
+    return by_name("stream", LONG_STREAMS, names, [DEFAULT_LENGTHS[device]])
 
 
 def long_stream_rows(stream: LongStream, device: torch.device) -> Iterator[Measurement]:

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from neighborgraph.bench.measurement import Measurement, figure
+from neighborgraph.bench.named import by_name
 from neighborgraph.bench.timer import measure
-from neighborgraph.checks import nearest
-from neighborgraph.errors import ConfigError
 from neighborgraph.ops.neighbor_cache import (
     Hashed,
     NeighborTable,
@@ -82,12 +81,7 @@ def chosen_streams(names: Iterable[str], device: str) -> list[Stream]:
     Raises:
         ConfigError: There is no such stream.
     """
-    names = list(names) or DEFAULT_STREAMS[device]
-    for name in names:
-        if name not in STREAMS:
-            known = ", ".join(STREAMS)
-            raise ConfigError(f"unknown stream {name!r}{nearest(name, STREAMS)} ({known})")
-    return [STREAMS[name] for name in names]
+    return by_name("stream", STREAMS, names, DEFAULT_STREAMS[device])
 
 
 def neighbor_cache_rows(

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from neighborgraph.bench.measurement import Measurement
+from neighborgraph.bench.named import by_name
 from neighborgraph.bench.timer import measure
-from neighborgraph.checks import nearest
-from neighborgraph.errors import ConfigError
 from neighborgraph.ops.topk import topk
 from neighborgraph.tasks.ranking import PYG_METRICS, evaluate_ranking, rows_of
 
@@ -61,12 +60,7 @@ def chosen_catalogues(names: Iterable[str], device: str) -> list[Catalogue]:
     Raises:
         ConfigError: There is no such catalogue.
     """
-    names = list(names) or DEFAULT_CATALOGUES[device]
-    for name in names:
-        if name not in CATALOGUES:
-            known = ", ".join(CATALOGUES)
-            raise ConfigError(f"unknown catalogue {name!r}{nearest(name, CATALOGUES)} ({known})")
-    return [CATALOGUES[name] for name in names]
+    return by_name("catalogue", CATALOGUES, names, DEFAULT_CATALOGUES[device])
 
 
 @dataclass(frozen=True)
