@@ -10,7 +10,7 @@ from torch_geometric.nn import Linear
 from neighborgraph.ops.registration import differentiable_once
 
 MANY_ROWS = 2**16
-"""About from here on passes over rows take a GPU longer than Python's backward pass takes a host."""
+"""About from here on passes over rows cost a GPU more than Python's backward pass costs a host."""
 
 
 def has_many_rows(x: Tensor) -> bool:
