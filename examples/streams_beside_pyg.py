@@ -35,7 +35,7 @@ class _TGN(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.is_recordable = False  # its shapes follow from the values of a batch
+        self.is_capturable = False  # its shapes follow from the values of a batch
         message = IdentityMessage(1, WIDTH, WIDTH), LastAggregator()
         self.tgn = TGNMemory(events.num_nodes, 1, WIDTH, WIDTH, *message)
         self.conv = TransformerConv(WIDTH, WIDTH // 2, heads=2, dropout=0.1, edge_dim=WIDTH + 1)

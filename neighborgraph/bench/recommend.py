@@ -226,7 +226,7 @@ def time_steps(
         wait(device)
         return (time.perf_counter() - begin) * 1e3 / count
 
-    milliseconds(3)  # kernels are compiled, Adam's moments made, and the graph recorded
+    milliseconds(3)  # kernels are compiled, Adam's moments made, and the graph captured
     estimate = milliseconds(1)
     count = min(max(int(seconds * 1e3 / REPEATS / estimate), 1), MOST_STEPS)
     return Timing.of([milliseconds(count) for _ in range(REPEATS)])

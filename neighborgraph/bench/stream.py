@@ -2,7 +2,7 @@
 
 The stream is made up, of as many nodes and events as the messages of UCI. What is timed begins when
 the first events have filled the tables, and is what a training does: drawing negatives, moving
-nothing, and on a GPU replaying what was recorded.
+nothing, and on a GPU replaying what was captured.
 """
 
 import time

@@ -75,7 +75,7 @@ class EdgeBank(TemporalModel):
     """
 
     window = math.inf
-    is_recordable = False  # what has met grows
+    is_capturable = False  # what has met grows
 
     def __init__(self) -> None:
         """Begin with even odds on either side."""

@@ -46,11 +46,11 @@ class TemporalModel(nn.Module, ABC):
         model.insert(memory, *ends.split(len(source)), event)
 
     Attributes:
-        is_recordable: Whether every batch of a shape takes the same operations, none of which waits
-            for a GPU, so that they can be recorded.
+        is_capturable: Whether every batch of a shape takes the same operations, none of which waits
+            for a GPU, so that they can be captured.
     """
 
-    is_recordable = True
+    is_capturable = True
 
     @abstractmethod
     def memory(

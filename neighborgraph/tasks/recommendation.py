@@ -109,7 +109,7 @@ class Recommendation(Task):
         return pairs[:, own], negatives[own], torch.full((), size, device=self.device)
 
     def step(self, model: nn.Module, adam: torch.optim.Adam) -> Step:
-        """Recorded on a GPU, where the host would be slower than the device; not among several."""
+        """Captured on a GPU, where the host would be slower than the device; not among several."""
         if self.device.type == "cuda" and self.processes.size == 1:
             return CapturedStep(self.loss, model, adam)
         return super().step(model, adam)

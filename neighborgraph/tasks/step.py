@@ -11,8 +11,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from neighborgraph.tasks.captured import Captured
 from neighborgraph.tasks.processes import ALONE, Processes
-from neighborgraph.tasks.recorded import Recorded
 
 Loss = Callable[..., Tensor]
 """(model, *batch) to a scalar."""
@@ -80,7 +80,7 @@ class EagerStep(Step):
 
 @final
 class CapturedStep(Step):
-    """Has the operations of a batch `Recorded`.
+    """Has the operations of a batch `Captured`.
 
     The loss must do the same operations for every batch of a shape, and must neither wait for the
     device nor draw from a generator of its own. Adam must be ``capturable``.
@@ -93,11 +93,11 @@ class CapturedStep(Step):
         adam: torch.optim.Adam,
         processes: Processes = ALONE,
     ) -> None:
-        """Record nothing yet."""
+        """Capture nothing yet."""
         super().__init__(loss, model, adam, processes)
-        self.recorded = Recorded(self.train, self.total.device)
+        self.replayed = Captured(self.train, self.total.device)
 
     def __call__(self, *batch: Tensor) -> None:
         """Train on one batch."""
-        self.recorded(*batch)
+        self.replayed(*batch)
         self.count += 1

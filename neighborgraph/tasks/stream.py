@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from neighborgraph.errors import InputError
 from neighborgraph.graph import Events, EventSplit
 from neighborgraph.tasks.base import Memory, Task
+from neighborgraph.tasks.captured import Captured
 from neighborgraph.tasks.randomness import keyed_generator
-from neighborgraph.tasks.recorded import Recorded
 from neighborgraph.tasks.step import CapturedStep, Step
 
 
 class StreamModel(Protocol):
     """What a model must offer; `neighborgraph.models.TemporalModel` does."""
 
-    is_recordable: bool
+    is_capturable: bool
     """Whether every batch of a shape takes the same operations, none of which waits for a GPU."""
 
     def memory(self, num_nodes: int, *, time_dtype: torch.dtype, device: torch.device) -> Memory:
@@ -99,19 +99,19 @@ class StreamTask(Task, ABC):
             yield batch.source, batch.destination, negatives, batch.time, batch.event
 
     def step(self, model: nn.Module, adam: torch.optim.Adam) -> Step:
-        """Recorded on a GPU, where the host would be slower than the device."""
-        if self.records(model):
+        """Captured on a GPU, where the host would be slower than the device."""
+        if self.captures(model):
             return CapturedStep(self.loss, model, adam)
         return super().step(model, adam)
 
-    def records(self, model: nn.Module) -> bool:
-        """Whether operations are recorded in CUDA graphs."""
-        return self.device.type == "cuda" and bool(model.is_recordable)
+    def captures(self, model: nn.Module) -> bool:
+        """Whether operations are captured in CUDA graphs."""
+        return self.device.type == "cuda" and bool(model.is_capturable)
 
     def often(self, function: Callable[..., Any], model: nn.Module) -> Callable[..., Any]:
         """A function of a model and a batch, as one of a batch that is called for many of them."""
         bound = partial(function, model)
-        return Recorded(bound, self.device) if self.records(model) else bound
+        return Captured(bound, self.device) if self.captures(model) else bound
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """Binary cross entropy of the events plus that of the negatives, each a mean."""

@@ -1,4 +1,4 @@
-"""Steps: one Adam step a batch, losses added up; the recorded step equals the eager one."""
+"""Steps: one Adam step a batch, losses added up; the captured step equals the eager one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,21 +60,21 @@ def test_mean_loss_begins_anew() -> None:
 
 
 @pytest.mark.cuda
-def test_recorded_step_equals_the_eager_one_bit_for_bit() -> None:
+def test_captured_step_equals_the_eager_one_bit_for_bit() -> None:
     eager, plain = build(EagerStep, "cuda")
     captured, model = build(CapturedStep, "cuda")
     for batch in batches("cuda"):
         eager(*batch)
         captured(*batch)
     assert isinstance(captured, CapturedStep)
-    assert len(captured.recorded.graphs) == 2  # one a shape
+    assert len(captured.replayed.graphs) == 2  # one a shape
     for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
         assert torch.equal(ours, theirs)
     assert captured.mean_loss() == eager.mean_loss()
 
 
 @pytest.mark.cuda
-def test_recorded_step_goes_on_after_the_learning_state_was_changed_in_place() -> None:
+def test_captured_step_goes_on_after_the_learning_state_was_changed_in_place() -> None:
     eager, plain = build(EagerStep, "cuda")
     captured, model = build(CapturedStep, "cuda")
     best = None
@@ -91,7 +91,7 @@ def test_recorded_step_goes_on_after_the_learning_state_was_changed_in_place() -
 
 
 @pytest.mark.cuda
-def test_a_recorded_step_never_waits_for_the_gpu(waiting_refused) -> None:
+def test_a_captured_step_never_waits_for_the_gpu(waiting_refused) -> None:
     step, _ = build(CapturedStep, "cuda")
     drawn = batches("cuda")
     for batch in drawn:
@@ -113,7 +113,7 @@ def nccl(tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.cuda
 @pytest.mark.usefixtures("nccl")
-def test_a_recorded_step_sums_over_processes_as_the_eager_one_does() -> None:
+def test_a_captured_step_sums_over_processes_as_the_eager_one_does() -> None:
     # The group has one process, so that sums change nothing; a step that thinks of two makes them.
     eager, plain = build(EagerStep, "cuda", Processes(0, 2))
     captured, model = build(CapturedStep, "cuda", Processes(0, 2))

@@ -24,7 +24,7 @@ PARTS = TINY.split()
 class Spy(torch.nn.Module):
     """Scores by the ids of a pair, and a diary of all that is asked."""
 
-    is_recordable = False
+    is_capturable = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Recorded: a function whose operations a GPU replays, so that the host need not launch each."""
+"""Captured: a function whose operations a GPU replays, so that the host need not launch each."""
 
 from collections.abc import Callable
 from typing import Any, final
@@ -8,22 +8,22 @@ from torch import Tensor
 
 
 @final
-class Recorded:
-    """Records the operations of a function once for each shape of its arguments.
+class Captured:
+    """Captures the operations of a function once for each shape of its arguments.
 
     The first call of a shape runs operation by operation, so that whatever is made at first use
-    (kernels, Adam's moments) is there; the second is recorded, and from then on a call costs a few
+    (kernels, Adam's moments) is there; the second is captured, and from then on a call costs a few
     launches of the host. The numbers are those of the function, bit for bit.
 
     The function must do the same operations for every call of a shape, and must neither wait for
     the device nor draw from a generator of its own.
 
     Attributes:
-        graphs: By shape, what was recorded, the arguments it reads and the tensor it writes.
+        graphs: By shape, what was captured, the arguments it reads and the tensor it writes.
     """
 
     def __init__(self, function: Callable[..., Tensor | None], device: torch.device) -> None:
-        """Record nothing yet.
+        """Capture nothing yet.
 
         Args:
             function: Of tensors to one tensor, or to None.
@@ -32,7 +32,7 @@ class Recorded:
         self.function = function
         self.seen: set[Any] = set()
         self.graphs: dict[Any, tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...], Tensor | None]] = {}
-        # Work that is to be recorded must not run on the default stream, nor what precedes it.
+        # Work that is to be captured must not run on the default stream, nor what precedes it.
         self.stream = torch.cuda.Stream(device)
 
     def __call__(self, *arguments: Tensor) -> Tensor | None:
@@ -42,11 +42,11 @@ class Recorded:
             self.seen.add(shape)
             return self.warm_up(arguments)
         if shape not in self.graphs:
-            self.record(shape, arguments)
+            self.capture(shape, arguments)
         return self.replay(shape, arguments)
 
     def warm_up(self, arguments: tuple[Tensor, ...]) -> Tensor | None:
-        """Run on the stream that will record."""
+        """Run on the stream that will capture."""
         current = torch.cuda.current_stream(self.stream.device)
         self.stream.wait_stream(current)
         with torch.cuda.stream(self.stream):
@@ -56,8 +56,8 @@ class Recorded:
             result.record_stream(current)
         return result
 
-    def record(self, shape: Any, arguments: tuple[Tensor, ...]) -> None:
-        """Record one call; nothing is computed."""
+    def capture(self, shape: Any, arguments: tuple[Tensor, ...]) -> None:
+        """Capture one call; nothing is computed."""
         buffers = tuple(tensor.clone(memory_format=torch.contiguous_format) for tensor in arguments)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=self.stream):
@@ -65,7 +65,7 @@ class Recorded:
         self.graphs[shape] = graph, buffers, result
 
     def replay(self, shape: Any, arguments: tuple[Tensor, ...]) -> Tensor | None:
-        """Run as it was recorded; the next replay writes to the same place, hence the copy."""
+        """Run as it was captured; the next replay writes to the same place, hence the copy."""
         graph, buffers, result = self.graphs[shape]
         for buffer, tensor in zip(buffers, arguments, strict=True):
             buffer.copy_(tensor)

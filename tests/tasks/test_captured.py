@@ -1,10 +1,10 @@
-"""Recorded: the numbers of the function, for each shape, in place."""
+"""Captured: the numbers of the function, for each shape, in place."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from neighborgraph.tasks.recorded import Recorded
+from neighborgraph.tasks.captured import Captured
 
 pytestmark = pytest.mark.cuda
 
@@ -16,13 +16,13 @@ def test_returns_what_the_function_does_for_every_shape() -> None:
         total.add_(x.sum())
         return x + 2 * y
 
-    recorded = Recorded(add_up, torch.device("cuda"))
+    captured = Captured(add_up, torch.device("cuda"))
     kept, expected = [], 0.0
     for number in range(10):
         x = torch.full((3 + number % 2,), float(number), device="cuda")
-        kept.append((recorded(x, x + 1), x + 2 * (x + 1)))
+        kept.append((captured(x, x + 1), x + 2 * (x + 1)))
         expected += x.sum().item()
-    assert len(recorded.graphs) == 2
+    assert len(captured.graphs) == 2
     assert total.item() == expected
     for result, right in kept:  # an older result is not what the latest replay wrote
         assert result is not None
@@ -30,10 +30,10 @@ def test_returns_what_the_function_does_for_every_shape() -> None:
 
 
 def test_types_are_told_apart() -> None:
-    recorded = Recorded(lambda x: x + 1, torch.device("cuda"))
+    captured = Captured(lambda x: x + 1, torch.device("cuda"))
     for _ in range(3):
         for dtype in (torch.int64, torch.float32):
-            result = recorded(torch.ones(2, dtype=dtype, device="cuda"))
+            result = captured(torch.ones(2, dtype=dtype, device="cuda"))
             assert result is not None
             assert result.dtype == dtype
             assert result.tolist() == [2, 2]
@@ -45,7 +45,7 @@ def test_a_function_may_return_nothing() -> None:
     def note(x: Tensor) -> None:
         seen.copy_(x)
 
-    recorded = Recorded(note, torch.device("cuda"))
+    captured = Captured(note, torch.device("cuda"))
     for number in range(4):
-        assert recorded(torch.full((4,), float(number), device="cuda")) is None
+        assert captured(torch.full((4,), float(number), device="cuda")) is None
         assert seen.tolist() == [number] * 4
